@@ -38,6 +38,8 @@ const ROOT: Coverage = {
   "/annotations": [
     "create, annotations with an empty key: error that names the property",
     "create, unknown annotations, image annotations and an empty value: no effect, and state shows them",
+    "run with Landlock's write_file for one directory: allowed there, denied elsewhere",
+    "create with a Landlock annotation with an unknown right: error with the pointer, nothing left",
     "run as root, run.oci.keep_original_groups 1: the groups are 4444 5555",
     "run as root, run.oci.keep_original_groups 0: the groups are 7",
     "rootless run and exec, run.oci.keep_original_groups: the caller's groups in place of additionalGids",

@@ -1,6 +1,7 @@
 import { chmodSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
+import { POINTER, withRules } from "../harness/helpers/landlock.ts";
 import { findings, shown, validate } from "../harness/helpers/validate.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
@@ -41,6 +42,35 @@ const ROWS: Readonly<Record<string, Row>> = {
       config.process.env = [];
     },
     finds: ["warning no-path /process/env"],
+  },
+  "a Landlock path that is not in the container": {
+    mutate: withRules({
+      handledAccess: { handledAccessFS: ["execute"] },
+      rules: { pathBeneath: [{ allowedAccess: ["execute"], paths: ["/bin", "/no-such"] }] },
+    }),
+    finds: [`error landlock-path ${POINTER}/rules/pathBeneath/0/paths/1`],
+  },
+  "a right of directories for a file in a Landlock rule": {
+    mutate: withRules({
+      handledAccess: { handledAccessFS: ["read_dir"] },
+      rules: { pathBeneath: [{ allowedAccess: ["read_dir"], paths: ["/etc/passwd"] }] },
+    }),
+    finds: [`error landlock-path ${POINTER}/rules/pathBeneath/0/paths/0`],
+  },
+  "a program that no Landlock rule lets the kernel execute": {
+    mutate: withRules({
+      handledAccess: { handledAccessFS: ["execute", "read_file"] },
+      rules: { pathBeneath: [{ allowedAccess: ["read_file"], paths: ["/bin"] }] },
+    }),
+    finds: [`error landlock-denies ${POINTER}/rules`],
+  },
+  "Landlock rules that cover the program, with --host": {
+    mutate: withRules({
+      handledAccess: { handledAccessFS: ["execute", "read_file"] },
+      rules: { pathBeneath: [{ allowedAccess: ["execute", "read_file"], paths: ["/bin"] }] },
+    }),
+    finds: [],
+    host: true,
   },
   "a missing working directory": {
     mutate: (config) => {

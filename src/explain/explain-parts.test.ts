@@ -39,16 +39,18 @@ describe("Names", () => {
 });
 
 describe("RegisterNames", () => {
-  it("gives no name twice, and keeps that of a register that is written again", () => {
+  it("gives no name twice, and keeps that of a register that is written again under a condition", () => {
     const registers = new RegisterNames();
-    registers.write(1, "fd of /dev");
-    registers.write(2, "fd of /dev");
-    registers.write(1, "other");
+    registers.write(1, "fd of /dev", false);
+    registers.write(2, "fd of /dev", false);
+    registers.write(1, "other", true);
     expect([registers.name(1), registers.name(2), registers.name(3)]).toEqual([
       "fd of /dev",
       "fd of /dev #2",
       "register 3",
     ]);
+    registers.write(1, "other", false);
+    expect(registers.name(1)).toBe("other");
   });
 });
 

@@ -3,9 +3,9 @@ export class RegisterNames {
   readonly #names = new Map<number, string>();
   readonly #taken = new Map<string, number>();
 
-  /** Names a register unless it has a name: one that is written again, under a condition, keeps the first. */
-  write(register: number, name: string): void {
-    if (!this.#names.has(register)) this.give(register, name);
+  /** Names a register that is written. One that is written again under a condition keeps the first name. */
+  write(register: number, name: string, isConditional: boolean): void {
+    if (!isConditional || !this.#names.has(register)) this.give(register, name);
   }
 
   /** Names a register anew. */

@@ -118,6 +118,16 @@ describe("a config with the annotation", () => {
       ],
     ],
     [
+      "too many paths",
+      {
+        handledAccess,
+        rules: {
+          pathBeneath: [1, 4096].map((n) => ({ allowedAccess: ["execute"], paths: Array(n).fill("/") })),
+        },
+      },
+      ["/rules/pathBeneath: must not have more than 4096 paths in all"],
+    ],
+    [
       "an unknown flag, and a word instead of a boolean",
       { handledAccess, restrictSelfFlags: ["tsync"], enableBestEffort: "yes" },
       ["/restrictSelfFlags/0: must be one of log_same_exec_off", "/enableBestEffort: must be a boolean"],

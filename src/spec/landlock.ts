@@ -200,6 +200,8 @@ function parseJson(text: string, report: Report): unknown {
 }
 
 const LARGEST_PORT = 65_535;
+/** Most paths, and most ports, of all rules: engines pass annotations on from users who must not hold the runtime up. */
+const MOST_OBJECTS = 4096;
 
 /** Reads values of the annotation. Reports those that are wrong, and goes on without them. */
 class AnnotationReader {
@@ -246,7 +248,7 @@ class AnnotationReader {
       readonly read: (value: unknown, pointer: string) => T | undefined;
     },
   ): Rule<T>[] {
-    return this.#list(value, pointer).map((item, index) => {
+    const rules = this.#list(value, pointer).map((item, index) => {
       const at = `${pointer}/${index}`;
       const rule = this.object(item, at, ["allowedAccess", kind.objects]);
       const allowed = this.words(rule.allowedAccess ?? [], `${at}/allowedAccess`, kind.handled.known);
@@ -260,6 +262,9 @@ class AnnotationReader {
       });
       return { allowed, objects };
     });
+    if (rules.reduce((sum, { objects }) => sum + objects.length, 0) > MOST_OBJECTS)
+      this.#report(pointer, `must not have more than ${MOST_OBJECTS} ${kind.objects} in all`);
+    return rules;
   }
 
   /** The kernel refuses a rule that allows what the ruleset does not handle with EINVAL, and one without rights with ENOMSG. */

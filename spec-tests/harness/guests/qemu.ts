@@ -20,7 +20,7 @@ export const QEMU_GUEST: GuestKernel = guestWith("qemu");
 /** The same with the host's systemd as pid 1 and Debian's own units, among them a user's manager. */
 export const SYSTEMD_GUEST: GuestKernel = guestWith("qemu, systemd");
 
-/** The first with SELinux in the place of AppArmor: it enforces policy.cil. */
+/** The first with SELinux as its only security module, without AppArmor and Landlock: it enforces policy.cil. */
 export const SELINUX_GUEST: GuestKernel = guestWith("qemu, SELinux");
 
 type Kind = "qemu" | "qemu, systemd" | "qemu, SELinux";
@@ -74,7 +74,7 @@ function findKernel(): string | undefined {
 const PARAMETERS: Readonly<Record<Kind, readonly string[]>> = {
   qemu: [],
   "qemu, systemd": ["pid1=systemd"],
-  "qemu, SELinux": ["security=selinux", "policy=/run/exchange/policy"],
+  "qemu, SELinux": ["lsm=selinux", "policy=/run/exchange/policy"],
 };
 
 function startMachine(

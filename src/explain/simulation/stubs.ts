@@ -300,7 +300,7 @@ class Lines {
     const { call, into } = operation;
     if (into === undefined) return undefined;
     if (call === "clone3") this.#pids.add(into.register);
-    this.#registers.write(into.register, this.#resultName(operation));
+    this.#registers.write(into.register, this.#resultName(operation), operation.guard !== undefined);
     return this.name(into.register);
   }
 
