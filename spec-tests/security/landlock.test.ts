@@ -253,6 +253,49 @@ spec(
 );
 
 spec(
+  "mounts add at the path of a Landlock rule: the rule is for the directory below, and for the mount in the next exec",
+  CLAUSE,
+  async (sandbox) => {
+    const container = withProbe(sandbox, (config) => {
+      withRules(ONE_DIRECTORY)(config);
+      const script =
+        "until [ -e /allowed/go ]; do sleep 0.1; done; /probe write_file /allowed > /dev/shm/seen; sleep 1000";
+      config.process.args = ["sh", "-c", script];
+    });
+    await container.started();
+    const source = sandbox.path("source");
+    mkdirSync(source);
+    writeFileSync(join(source, "file"), "text");
+    const list = sandbox.path("mounts.json");
+    writeFileSync(list, JSON.stringify([{ destination: "/allowed", source, options: ["bind"] }]));
+    expect(await sandbox.invoke(["mounts", "add", container.id, list])).toMatchObject({ code: 0 });
+    expect((await container.exec(["/probe", "write_file", "/allowed"])).stdout).toBe(
+      "write_file /allowed: ok\n",
+    );
+    writeFileSync(join(source, "go"), "");
+    await expect
+      .poll(async () => (await container.exec(["cat", "/dev/shm/seen"])).stdout)
+      .toBe("write_file /allowed: EACCES\n");
+  },
+  NO_PEER,
+);
+
+spec(
+  "run with CAP_SYS_ADMIN and Landlock rules for files: the container can't mount",
+  CLAUSE,
+  async (sandbox) => {
+    const script = "mount -t tmpfs tmpfs /mnt || umount /dev/shm || echo neither";
+    const container = sandbox.shell(script, (config) => {
+      withRules({ handledAccess: { handledAccessFS: ["make_dir"] } })(config);
+      const sets = ["CAP_SYS_ADMIN"];
+      config.process.capabilities = { bounding: sets, permitted: sets, effective: sets };
+    });
+    expect(await container.output()).toBe("neither\n");
+  },
+  NO_PEER,
+);
+
+spec(
   "run with Landlock rules for TCP alone: a file can still be moved to another directory",
   CLAUSE,
   async (sandbox) => {

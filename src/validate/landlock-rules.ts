@@ -27,28 +27,27 @@ function paths(landlock: Landlock, view: ContainerView, tell: Tell): void {
     }
 }
 
-/** The kernel executes a program if the rules let it execute and read its file, and its loader or interpreter. */
+/** The kernel opens a program, and its loader or interpreter, with both rights. */
+const NEEDED_TO_EXECUTE = ["execute", "read_file"];
+
 function program(landlock: Landlock, { args, env = [] }: Process, view: ContainerView, tell: Tell): void {
   const candidates = candidatePaths(args[0] ?? "", env).map((path) => view.look(path));
   if (candidates.some(({ is }) => is === "unknown")) return;
   const found = candidates.find(isExecutable);
   if (found === undefined || !isExecutable(found)) return;
   const interpreter = interpreterOf(found, view);
-  for (const file of [found, ...(interpreter === undefined ? [] : [interpreter])])
-    for (const right of ["execute", "read_file"]) {
-      if (!landlock.handledAccess.files.words.includes(right)) continue;
-      if (allowedPaths(landlock, right, view).some((path) => isAtOrBelow(file.path, path))) continue;
-      const message = `no rule allows ${right} for ${file.path}, which ${args[0]} needs to start`;
-      const say = file === found ? failure : warning;
-      tell(
-        say(
-          "landlock-denies",
-          `${LANDLOCK_POINTER}/rules`,
-          message,
-          `add a rule with ${right} for ${dirname(file.path)}`,
-        ),
-      );
-    }
+  for (const file of [found, ...(interpreter === undefined ? [] : [interpreter])]) {
+    const denied = NEEDED_TO_EXECUTE.filter(
+      (right) =>
+        landlock.handledAccess.files.words.includes(right) &&
+        !allowedPaths(landlock, right, view).some((path) => isAtOrBelow(file.path, path)),
+    ).join(" and ");
+    if (denied === "") continue;
+    const message = `no rule allows ${denied} for ${file.path}, which ${args[0]} needs to start`;
+    const say = file === found ? failure : warning;
+    const hint = `add a rule with ${denied} for ${dirname(file.path)}`;
+    tell(say("landlock-denies", `${LANDLOCK_POINTER}/rules`, message, hint));
+  }
 }
 
 type Executable = Extract<Seen, { is: "there" }>;

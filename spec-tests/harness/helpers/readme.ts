@@ -6,6 +6,8 @@ import type { Sandbox } from "../sandbox.ts";
 
 /** The repository as readers see it, who have it elsewhere. */
 const SHOWN_ROOT = "/home/you/runts";
+/** A bundle outside of the repository. */
+const SHOWN_BUNDLE = "/home/you/box";
 const ROOT = join(import.meta.dirname, "../../..");
 /** Matches the whole path only: the repository may lie in a folder with a short name. */
 const SHOWN_AS = new RegExp(`(?<![\\w.-])${ROOT.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?![\\w.-])`, "g");
@@ -13,12 +15,16 @@ const SHOWN_AS = new RegExp(`(?<![\\w.-])${ROOT.replace(/[.*+?^${}()|[\]\\]/g, "
 export interface ReadmeOptions {
   /** Stands in front of each command. */
   readonly wrapper?: readonly string[];
+  /** Path in the repository; by default the README.md of the example. */
+  readonly page?: string;
+  /** Where the commands run; by default the folder of the example. */
+  readonly cwd?: string;
   /** Replaces what is different each time, in the output and in the page. */
   readonly stable?: (text: string) => string;
 }
 
 /**
- * Runs the commands of an example's page, each the first line of a block after `$ `, and compares what they print with the rest of
+ * Runs the commands of a page, each the first line of a block after `$ `, and compares what they print with the rest of
  * the block. With UPDATE_EXAMPLES=1 it is written there instead.
  */
 export async function checkReadme(
@@ -26,7 +32,8 @@ export async function checkReadme(
   folder: string,
   options: ReadmeOptions = {},
 ): Promise<void> {
-  const path = join(ROOT, "examples", folder, "README.md");
+  const path = join(ROOT, options.page ?? `examples/${folder}/README.md`);
+  const cwd = options.cwd ?? join(ROOT, "examples", folder);
   const page = readFileSync(path, "utf8");
   const bin = sandbox.path("bin");
   mkdirSync(bin);
@@ -38,7 +45,8 @@ export async function checkReadme(
   let commands = 0;
   for (const block of page.matchAll(/^```\n\$ (.*)\n([\s\S]*?)^```$/gm)) {
     const [whole, command = "", shown = ""] = block;
-    const output = await run(sandbox, join(ROOT, "examples", folder), bin, command, options);
+    const printed = await run(sandbox, cwd, bin, command, options);
+    const output = options.cwd === undefined ? printed : printed.replaceAll(options.cwd, SHOWN_BUNDLE);
     commands += 1;
     // The width of a column depends on where the repository lies.
     const stable = (text: string) => (options.stable?.(text) ?? text).replace(/ +/g, " ");
