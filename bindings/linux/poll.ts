@@ -5,6 +5,7 @@ import { SyscallError } from "../syscall-error.ts";
 export const POLLIN = 1;
 const POLLPRI = 2;
 const POLLOUT = 4;
+const POLLERR = 8;
 
 /**
  * Waits until a descriptor is readable, at most `timeoutMs` whole milliseconds; returns whether it is. A pidfd becomes readable when its
@@ -32,7 +33,35 @@ export function waitReady(
   let index = 0;
   for (const fd of readable) poll.set([fd, POLLIN], 2 * index++);
   for (const fd of writable) poll.set([fd, POLLOUT], 2 * index++);
-  return waitFor(poll, timeoutMs);
+  waitFor(poll, timeoutMs);
+  return descriptorsOf(poll, hasResult);
+}
+
+/** Descriptors that poll(2) has returned. */
+export interface Polled {
+  readonly ready: readonly number[];
+  /** Those of kernel files that won't notify any more. */
+  readonly failed: readonly number[];
+}
+
+/**
+ * Waits until a descriptor of `readable` is readable, or a kernel file of `notifying`, such as memory.pressure, has something to notify of.
+ * The kernel forgets a notification once it is returned. `timeoutMs` is in whole milliseconds. ppoll(2), Documentation/accounting/psi.rst
+ */
+export function waitNotified(
+  readable: readonly number[],
+  notifying: readonly number[],
+  timeoutMs: number,
+): Polled {
+  const poll = new Int32Array(
+    [...readable.map((fd) => [fd, POLLIN]), ...notifying.map((fd) => [fd, POLLPRI])].flat(),
+  );
+  waitFor(poll, timeoutMs);
+  const failed = descriptorsOf(
+    poll,
+    (events, fd) => ((events >>> 16) & POLLERR) !== 0 && notifying.includes(fd),
+  );
+  return { ready: descriptorsOf(poll, hasResult).filter((fd) => !failed.includes(fd)), failed };
 }
 
 /**
@@ -43,21 +72,33 @@ export function waitChanged(fd: number, timeoutMs: number): void {
   waitFor(new Int32Array([fd, POLLPRI]), timeoutMs);
 }
 
-/** Polls an array of struct pollfd: each is two words, the descriptor, and `events` with `revents` in the upper half. */
-function waitFor(poll: Int32Array, timeoutMs: number | undefined): number[] {
+/**
+ * Polls an array of struct pollfd, and leaves the results in it: each is two words, the descriptor, and `events` with `revents` in the upper
+ * half.
+ */
+function waitFor(poll: Int32Array, timeoutMs: number | undefined): void {
   const timeout = timeoutMs === undefined ? null : timespec(timeoutMs);
   for (;;) {
     const result = trySyscall("ppoll", new Uint8Array(poll.buffer), poll.length / 2, timeout, null, 8);
     if (result === -EINTR) continue;
     if (result < 0) throw new SyscallError("ppoll", errnoName(-result), descriptorsOf(poll).map(String));
-    return descriptorsOf(poll, (events) => events >>> 16 !== 0);
+    return;
   }
 }
 
-function descriptorsOf(poll: Int32Array, isMeant = (_events: number): boolean => true): number[] {
+function hasResult(events: number): boolean {
+  return events >>> 16 !== 0;
+}
+
+function descriptorsOf(
+  poll: Int32Array,
+  isMeant = (_events: number, _fd: number): boolean => true,
+): number[] {
   const fds: number[] = [];
-  for (let word = 0; word < poll.length; word += 2)
-    if (isMeant(poll[word + 1] ?? 0)) fds.push(poll[word] ?? -1);
+  for (let word = 0; word < poll.length; word += 2) {
+    const fd = poll[word] ?? -1;
+    if (isMeant(poll[word + 1] ?? 0, fd)) fds.push(fd);
+  }
   return fds;
 }
 

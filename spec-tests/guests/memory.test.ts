@@ -60,6 +60,31 @@ describeGuest("memory", () => {
     { crun: "there is no such command" },
   );
 
+  guestSpec(
+    "events --psi, memory.high is reached: a line of type psi with the pressure on memory",
+    "Linux, Documentation/accounting/psi.rst",
+    async (sandbox) => {
+      const wait = "until [ -e /tmp/go ]; do sleep 0.2; done";
+      const unified = { "memory.high": String(8 * MIB) };
+      // A tmpfs can't be reclaimed without swap, so that the kernel throttles the writer.
+      const container = sandbox.limited(`${wait}; ${FILL}`, { unified });
+      await container.started();
+      const file = `/run/outputs/${container.id}.events`;
+      const trigger = "some:memory:50ms/1s";
+      const events = sandbox.command(
+        ["events", "--interval", "1s", "--psi", trigger, container.id],
+        `> ${file} 2>&1 &`,
+      );
+      await sandbox.guest.output(`${events}\nuntil [ -s ${file} ]; do sleep 0.2; done`);
+      await container.exec("touch", "/tmp/go");
+      const alert = await sandbox.guest.output(`until grep '"type":"psi"' ${file}; do sleep 0.2; done`);
+      const { type, id, data } = JSON.parse(alert.split("\n")[0] ?? "");
+      expect({ type, id, trigger: data.trigger }).toEqual({ type: "psi", id: container.id, trigger });
+      expect(data.psi.some.total).toBeGreaterThan(25_000);
+    },
+    { crun: "there is no such command", runc: "has no --psi" },
+  );
+
   const deviations = byCase({
     crun: "0 is a limit of memory, but no limit of processes",
     cases: ['{"limit":0,"swap":0,"reservation":0}'],

@@ -18,6 +18,27 @@ describeGuest("pids", () => {
     expect(await container.files("pids.max", "pids.peak")).toBe("12\n12");
   });
 
+  guestSpec(
+    "wait, the process exits with 7: the exit code; before Linux 6.15 it may be reaped first, and is unknown then",
+    "practice of docker wait and podman wait",
+    async (sandbox) => {
+      const container = sandbox.limited("until [ -e /tmp/go ]; do sleep 0.2; done; exit 7", {});
+      await container.started();
+      const file = `/run/outputs/${container.id}.wait`;
+      const wait = sandbox.command(["wait", container.id], `> ${file} 2>&1`);
+      await sandbox.guest.output(`(${wait}; echo status $? >> ${file}) &`);
+      await container.exec("touch", "/tmp/go");
+      const printed = await sandbox.guest.output(
+        `until grep status ${file}; do sleep 0.2; done >/dev/null; cat ${file}`,
+      );
+      expect(printed.trim()).toMatch(
+        /^(7\nstatus 0|\S+ level=warning msg="the exit code of container \S+ is unknown: [^\n]+"\nunknown\nstatus 3)$/,
+      );
+      expect(await container.status()).toBe("stopped");
+    },
+    { both: "has no such command" },
+  );
+
   const deviations = byCase({ runc: ZERO_IS_NO_LIMIT, cases: ["-2"] });
 
   for (const [limit, expected] of [

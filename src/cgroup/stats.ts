@@ -244,6 +244,14 @@ function filesOf(directory: string): string[] {
   }
 }
 
+/** The controllers whose pressure the kernel reports. */
+export type PressureResource = "cpu" | "memory" | "io";
+
+/** Pressure of a cgroup; undefined if the kernel reports none. */
+export function readPressure(directory: string, resource: PressureResource): Pressure | undefined {
+  return pressureOf(readText(directory, `${resource}.pressure`)).psi;
+}
+
 /** Parses `some avg10=0.12 avg60=0.05 avg300=0.01 total=53427`: Documentation/accounting/psi.rst of the kernel. */
 function pressureOf(text: string | undefined): { readonly psi?: Pressure } {
   if (text === undefined) return {};

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { openLog } from "../log.ts";
-import { type ContainerEvent, reportEvents, reportStats } from "./events.ts";
+import { reportEvents, reportStats } from "./events.ts";
 import { processStat } from "./process/process-status.ts";
 import { writeState } from "./record/saved-state.ts";
 import { freshDirectory, savedState } from "./record/status.test-support.ts";
@@ -31,7 +31,7 @@ describe("reportEvents", () => {
   it("reports at each interval, and ends with init", () => {
     const { context, cgroup, init } = container();
     writeFileSync(join(cgroup, "pids.current"), "1\n");
-    const events: ContainerEvent[] = [];
+    const events: { readonly type: string }[] = [];
     reportEvents(context, "box", 5, (event) => {
       events.push(event);
       if (events.length === 3) init.kill("SIGKILL");

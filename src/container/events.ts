@@ -1,10 +1,11 @@
 import { closeSync, existsSync } from "../../bindings/linux/files.ts";
 import { takeModifications, watchModifications } from "../../bindings/linux/inotify.ts";
-import { waitAnyReadable } from "../../bindings/linux/poll.ts";
+import { waitNotified } from "../../bindings/linux/poll.ts";
 import { tryReadCgroupFile } from "../cgroup/files.ts";
 import { noStats, readStats, type Stats } from "../cgroup/stats.ts";
 import { RuntsError } from "../errors.ts";
 import type { GlobalOptions } from "./context.ts";
+import type { PressureEvent, PressureWatch } from "./pressure.ts";
 import { isAlive } from "./process/process-status.ts";
 import { openProcess } from "./process/saved-process.ts";
 import { readSavedState } from "./record/saved-state.ts";
@@ -19,6 +20,7 @@ export type Emit = (event: ContainerEvent) => void;
 
 /** Watches a running container by descriptors, so that no other container can take its place. */
 export interface Observation {
+  readonly cgroup: string;
   /** Becomes readable when init has ended. */
   readonly pidfd: number;
   /** Whether init has ended, even if its pidfd can't be read yet: see isAlive. */
@@ -40,25 +42,44 @@ export function reportStats(context: GlobalOptions, id: string, emit: Emit): voi
   emit({ type: "stats", id, data: cgroup === "" ? noStats() : readStats(cgroup) });
 }
 
-/** Reports the usage of the container once an interval, and each OOM kill in it, until the container stops. */
-export function reportEvents(context: GlobalOptions, id: string, intervalMs: number, emit: Emit): void {
+/**
+ * Reports the usage of the container once an interval, and each OOM kill in it, until the container stops. `watchPressure` begins to watch for
+ * pressure in its cgroup, which is reported, too.
+ */
+export function reportEvents(
+  context: GlobalOptions,
+  id: string,
+  intervalMs: number,
+  emit: (event: ContainerEvent | PressureEvent) => void,
+  watchPressure?: (cgroup: string) => PressureWatch,
+): void {
   const observation = observe(context, id);
   const { pidfd, oomDescriptor } = observation;
+  let pressure: PressureWatch | undefined;
   try {
+    pressure = watchPressure?.(observation.cgroup);
     let next = performance.now() + intervalMs;
     for (;;) {
       const waitMs = Math.max(0, Math.ceil(next - performance.now()));
-      const ready = waitAnyReadable([pidfd, ...(oomDescriptor === undefined ? [] : [oomDescriptor])], waitMs);
+      const readable = [pidfd, ...(oomDescriptor === undefined ? [] : [oomDescriptor])];
+      const polled = waitNotified(readable, pressure?.descriptors() ?? [], waitMs);
       // Before the end of the container: the kernel may have killed init for want of memory.
       const oom = observation.oom();
       if (oom !== undefined) emit(oom);
-      if (ready.includes(pidfd)) return;
+      for (const event of pressure?.take(polled) ?? []) emit(event);
+      if (polled.ready.includes(pidfd)) return;
+      for (const trigger of pressure?.dropFailed(polled) ?? [])
+        if (!observation.hasEnded())
+          context.log.warn(
+            `--psi ${trigger}: the kernel does not watch the pressure of container ${id} any more`,
+          );
       if (performance.now() < next) continue;
       if (observation.hasEnded()) return;
       emit(observation.stats());
       next = Math.max(next + intervalMs, performance.now());
     }
   } finally {
+    pressure?.close();
     observation.close();
   }
 }
@@ -68,6 +89,7 @@ export function observe(context: GlobalOptions, id: string): Observation {
   const { cgroup, pidfd, hasEnded } = observed(context, id);
   const watch = watchOomKills(context, cgroup);
   return {
+    cgroup,
     pidfd,
     hasEnded,
     oomDescriptor: watch?.descriptor,

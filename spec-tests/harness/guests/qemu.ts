@@ -72,7 +72,8 @@ function findKernel(): string | undefined {
 
 /** Kernel parameters. The kernel hands those that it doesn't know to init as variables. */
 const PARAMETERS: Readonly<Record<Kind, readonly string[]>> = {
-  qemu: [],
+  // Debian's kernel counts pressure only if asked to.
+  qemu: ["psi=1"],
   "qemu, systemd": ["pid1=systemd"],
   "qemu, SELinux": ["lsm=selinux", "policy=/run/exchange/policy"],
 };
