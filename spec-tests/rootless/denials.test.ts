@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { expect } from "vitest";
 import {
   becomeUser,
@@ -9,6 +9,7 @@ import {
   rootlessShell,
   userWrapper,
 } from "../harness/host/user.ts";
+import { mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS, invoke } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
@@ -302,3 +303,54 @@ if (IS_RUNTS) {
     });
   }
 }
+
+spec(
+  "run in a user namespace, a file is hidden in the host's /proc: error that names it, and doctor says so, too",
+  CLAUSE,
+  async (sandbox) => {
+    const hidden = (path: string, file: string) => [
+      ...["unshare", "--mount", "sh", "-c", `mount --bind ${file} ${path}; exec "$@"`, "sh"],
+    ];
+    const folder = sandbox.path("empty");
+    mkdirSync(folder);
+    const proc = mappedShell(sandbox, "true");
+    sandbox.wrapper = hidden("/proc/keys", "/dev/null");
+    expectHint(
+      await proc.run(),
+      /\/mounts\/0/,
+      /would reveal what mounts hide at \/proc\/keys: .*unmask=ALL/,
+    );
+    const sysfs = mappedShell(sandbox, "true", (config) => {
+      config.mounts = config.mounts.filter(({ type }) => type !== "sysfs");
+      config.mounts.push({ destination: "/sys", type: "sysfs", source: "sysfs", options: ["ro"] });
+    });
+    sandbox.wrapper = hidden("/sys/kernel/mm", folder);
+    expectHint(await sysfs.run(), /would reveal what mounts hide at \/sys\/kernel\/mm/);
+    expect(await sandbox.traces()).toEqual([]);
+    if (!IS_RUNTS) return;
+    const { stdout } = await sandbox.invoke(["doctor"], { wrapper: sandbox.wrapper });
+    expect(stdout).toMatch(/ ok +new proc +may be mounted/);
+    expect(stdout).toMatch(/ missing +new sysfs +refused in a new user namespace: .*\/sys\/kernel\/mm\n/);
+    sandbox.wrapper = [];
+  },
+);
+
+spec(
+  "run in a user namespace, mounts on empty directories of the host's /proc and /sys: works, and doctor says so",
+  CLAUSE,
+  async (sandbox) => {
+    const container = mappedShell(sandbox, "echo ran");
+    // Directories that the kernel keeps empty for mounts hide nothing: runc's and crun's hosts have such mounts as well.
+    const script =
+      'mount -t tmpfs none /proc/sys/fs/binfmt_misc; mount -t tmpfs none /sys/kernel/debug; exec "$@"';
+    sandbox.wrapper = ["unshare", "--mount", "sh", "-ec", script, "sh"];
+    const { stdout, stderr } = await container.run();
+    expect([stdout, stderr]).toEqual(["ran\n", ""]);
+    if (IS_RUNTS) {
+      const doctor = await sandbox.invoke(["doctor"], { wrapper: sandbox.wrapper });
+      expect(doctor.stdout).toMatch(/ ok +new proc +may be mounted/);
+      expect(doctor.stdout).toMatch(/ ok +new sysfs +may be mounted/);
+    }
+    sandbox.wrapper = [];
+  },
+);

@@ -1,3 +1,4 @@
+import { type Obstacle, obstacleText } from "../container/caller/revealing.ts";
 import { LANDLOCK_ANNOTATION } from "../spec/landlock.ts";
 import type { Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
@@ -123,7 +124,8 @@ function deviceRules({ bpfFailure, isRoot }: Host): Part {
 
 const NAMESPACES = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
 
-function namespaces({ namespaces: kinds, maxUserNamespaces, isRoot }: Host): Part[] {
+function namespaces(host: Host): Part[] {
+  const { namespaces: kinds, maxUserNamespaces, isRoot } = host;
   const missing = NAMESPACES.filter((kind) => !kinds.includes(kind));
   return [
     missing.length === 0
@@ -136,7 +138,17 @@ function namespaces({ namespaces: kinds, maxUserNamespaces, isRoot }: Host): Par
           "user.max_user_namespaces is 0",
           "sysctl user.max_user_namespaces=10000",
         ),
+    newMount("proc", host.procObstacle),
+    newMount("sysfs", host.sysfsObstacle),
   ];
+}
+
+/** Rootless containers need it, and those with a user namespace of their own. */
+function newMount(type: "proc" | "sysfs", obstacle: Obstacle | undefined): Part {
+  const subject = `new ${type}`;
+  if (obstacle === undefined) return good(subject, "may be mounted in a user namespace");
+  const { reason, fix } = obstacleText(type, obstacle);
+  return lacking(subject, `refused in a new user namespace: ${reason}`, fix);
 }
 
 function security({ seccompLevel, seccompActions, securityModules, landlock }: Host): Part[] {

@@ -1,15 +1,18 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, statfsSync } from "node:fs";
 import { ENOSYS, EPERM } from "../../bindings/abi/errno.ts";
+import { MOUNT_ATTR_RDONLY } from "../../bindings/abi/mount.ts";
 import { loadLibrary } from "../../bindings/ffi/koffi.ts";
 import { type SyscallName, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { type KernelLandlock, kernelLandlock } from "../../bindings/linux/landlock.ts";
+import { mountsOf } from "../../bindings/linux/mount-info.ts";
 import { effectiveUid, wholeEnvironment } from "../../bindings/linux/own-process.ts";
 import { BPF_PROG_QUERY } from "../cgroup/devices/attach.ts";
 import { CGROUP2_SUPER_MAGIC } from "../cgroup/files.ts";
 import { isWritableCgroup } from "../cgroup/path.ts";
 import { inspectCaller } from "../container/caller/caller.ts";
 import { appArmorIsEnabled, selinuxIsEnabled } from "../container/caller/lsm.ts";
+import { type Obstacle, obstacleTo } from "../container/caller/revealing.ts";
 import { findProgram } from "../container/process/find-program.ts";
 import { userName } from "../container/record/status.ts";
 import { type ColdReason, coldReason } from "../freeze/cold-reason.ts";
@@ -47,6 +50,9 @@ export interface Host {
    * Debian.
    */
   readonly restrictsUserNamespaces: "AppArmor" | "sysctl" | "no";
+  /** What keeps a new proc, and a read-only sysfs, out of a new user namespace; undefined if nothing does. */
+  readonly procObstacle: Obstacle | undefined;
+  readonly sysfsObstacle: Obstacle | undefined;
   readonly missingCalls: readonly SyscallName[];
   /** `EPERM` or `ENOSYS` where device programs can't be attached; undefined where they can. */
   readonly bpfFailure: string | undefined;
@@ -110,6 +116,9 @@ export function inspectHost(): Host {
     namespaces: namespaceFiles(),
     maxUserNamespaces: maxUserNamespaces() ?? 0,
     restrictsUserNamespaces: restriction(),
+    procObstacle: obstacleTo("proc", 0, mountsOf("self")),
+    // As configs mount it as a rule.
+    sysfsObstacle: obstacleTo("sysfs", MOUNT_ATTR_RDONLY, mountsOf("self")),
     missingCalls: CALLS.filter((name) => !hasCall(name)),
     bpfFailure: bpfFailure(),
     seccompLevel: seccompLevel(),

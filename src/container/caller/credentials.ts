@@ -2,7 +2,7 @@ import { writeFileSync } from "../../../bindings/linux/files.ts";
 import { prlimit } from "../../../bindings/linux/rlimit.ts";
 import { allowsSetgroups } from "../../init/id-mappings.ts";
 import { onBehalfOf } from "../../init/run-program.ts";
-import type { Namespaces } from "../../plan/init-plan.ts";
+import { hasNamespace, type Namespaces, namespacesOf } from "../../plan/init-plan.ts";
 import type { CredentialOptions } from "../../plan/process/credentials.ts";
 import type { Config, Process } from "../../spec/types.ts";
 import type { Caller } from "./caller.ts";
@@ -70,8 +70,12 @@ function raiseLimits(pid: number, { rlimits = [] }: Process): void {
   });
 }
 
-/** Adds to an error what a caller with too few rights has to change. `cgroup` is that of a container which is there already. */
+/**
+ * Adds to an error what has to change where the caller has too few rights, or the container, in a user namespace of its own. `cgroup` is that
+ * of a container which is there already.
+ */
 export function withDenialHint(error: unknown, caller: Caller, config: Config, cgroup = ""): unknown {
-  if (caller.privileged && !caller.inUserNamespace) return error;
+  const isInitial = !caller.inUserNamespace && !hasNamespace(namespacesOf(config), "user");
+  if (caller.privileged && isInitial) return error;
   return explainDenial(error, caller, config, cgroup);
 }

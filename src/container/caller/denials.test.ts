@@ -81,6 +81,20 @@ describe("explainDenial", () => {
     expect(explained(details, config({ mounts }))).toContain(words);
   });
 
+  it("names the mounts that keep a new proc out of a user namespace, and the options that it needs there", () => {
+    const details = { operation: "fsmount", errno: "EPERM", pointer: "/mounts/0" };
+    const mountinfo = "2 1 0:2 / /proc ro,relatime - proc proc rw";
+    const mask = "3 2 0:3 /null /proc/keys rw - tmpfs tmpfs rw";
+    const shown = (type: string, ...lines: string[]) =>
+      explained(details, config({ mounts: [{ destination: "/x", type }] }), {
+        "/proc/self/mountinfo": lines.join("\n"),
+      });
+    expect(shown("proc", mountinfo, mask)).toContain("would reveal what mounts hide at /proc/keys: unmount");
+    expect(shown("proc", mountinfo)).toContain("/proc is mounted ro: mount it with the options ro, too");
+    expect(shown("sysfs", mountinfo)).toContain("no mount of the whole sysfs is there");
+    expect(shown("proc", mountinfo.replace("ro,", "rw,"))).toContain("pid namespace of its own");
+  });
+
   it("tells of recursive binds and locked flags", () => {
     const mounts = [{ destination: "/x", source: "/y", options: ["bind"] }];
     const details = { operation: "open_tree", errno: "EINVAL", pointer: "/mounts/0" };

@@ -1,12 +1,15 @@
 import { oneLine } from "../../../bindings/abi/printable.ts";
 import { readFileSync } from "../../../bindings/linux/files.ts";
+import { parseMountInfo } from "../../../bindings/linux/mount-info.ts";
 import { prlimit } from "../../../bindings/linux/rlimit.ts";
 import { denialReason, isDenial } from "../../cgroup/errors.ts";
 import { RuntsError, reworded } from "../../errors.ts";
 import { hasNamespace, namespacesOf } from "../../plan/init-plan.ts";
+import { parseMountOptions } from "../../plan/mounts/options.ts";
 import { outerId, parseIdMap } from "../../spec/id-map.ts";
-import type { Config } from "../../spec/types.ts";
+import type { Config, Mount } from "../../spec/types.ts";
 import type { Caller } from "./caller.ts";
+import { obstacleText, obstacleTo } from "./revealing.ts";
 
 /** Reads a setting of the kernel; undefined if there is none. Tests pass their own function. */
 export type ReadSetting = (path: string) => string | undefined;
@@ -87,12 +90,29 @@ function mountHint(error: RuntsError, config: Config, read: ReadSetting): string
   if (operation === "mount_setattr")
     return "a flag of a host's mount (ro, nosuid, nodev, noexec, atime) can't be taken away in a user namespace: list it in options";
   if (!operation.startsWith("fs")) return undefined;
+  if (operation === "fsmount" && (mount.type === "proc" || mount.type === "sysfs")) {
+    const hint = revealingHint(mount.type, mount, read);
+    if (hint !== undefined) return hint;
+  }
   if (mount.type === "sysfs")
     return "a user namespace mounts sysfs only with a network namespace of its own: add one, or bind /sys with rbind";
   if (mount.type === "mqueue") return "a user namespace mounts mqueue only with an ipc namespace of its own";
   if (mount.type === "proc")
     return "a user namespace mounts proc only with a pid namespace of its own, and where nothing hides parts of /proc of the host";
   return `a user namespace may not mount ${mount.type ?? "this"} on this kernel`;
+}
+
+/** Names what keeps a new proc or sysfs out of a user namespace, though the container has the namespaces that it needs. */
+function revealingHint(
+  type: "proc" | "sysfs",
+  { options = [] }: Mount,
+  read: ReadSetting,
+): string | undefined {
+  const { set } = parseMountOptions(options).attributes;
+  const obstacle = obstacleTo(type, set, parseMountInfo(read("/proc/self/mountinfo") ?? ""));
+  if (obstacle === undefined) return undefined;
+  const { reason, fix } = obstacleText(type, obstacle);
+  return `the kernel refuses that in a user namespace, since ${reason}: ${fix}`;
 }
 
 function unmapped(
