@@ -1,9 +1,9 @@
+import { BPF_PROG_ATTACH, BPF_PROG_DETACH, BPF_PROG_LOAD } from "../../bindings/abi/bpf.ts";
 import { EEXIST, ENOENT } from "../../bindings/abi/errno.ts";
 import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import { currentPurpose } from "../../bindings/ffi/purpose.ts";
 import { callKernel, type SyscallName } from "../../bindings/ffi/syscall.ts";
 import type { StubProcesses } from "../../bindings/stub/stub-processes.ts";
-import { BPF_PROG_ATTACH, BPF_PROG_DETACH, BPF_PROG_LOAD } from "../cgroup/devices/attach.ts";
 import { failureOf, type StepLog } from "./steps.ts";
 
 type Args = readonly NativeArgument[];

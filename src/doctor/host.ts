@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, statfsSync } from "node:fs";
+import { BPF_PROG_QUERY } from "../../bindings/abi/bpf.ts";
 import { ENOSYS, EPERM } from "../../bindings/abi/errno.ts";
 import { MOUNT_ATTR_RDONLY } from "../../bindings/abi/mount.ts";
 import { loadLibrary } from "../../bindings/ffi/koffi.ts";
@@ -7,7 +8,6 @@ import { type SyscallName, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { type KernelLandlock, kernelLandlock } from "../../bindings/linux/landlock.ts";
 import { mountsOf } from "../../bindings/linux/mount-info.ts";
 import { effectiveUid, wholeEnvironment } from "../../bindings/linux/own-process.ts";
-import { BPF_PROG_QUERY } from "../cgroup/devices/attach.ts";
 import { CGROUP2_SUPER_MAGIC } from "../cgroup/files.ts";
 import { isWritableCgroup } from "../cgroup/path.ts";
 import { inspectCaller } from "../container/caller/caller.ts";

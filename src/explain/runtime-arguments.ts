@@ -1,9 +1,9 @@
+import { BPF_PROG_ATTACH, BPF_PROG_DETACH, BPF_PROG_LOAD } from "../../bindings/abi/bpf.ts";
 import { AT_FDCWD } from "../../bindings/abi/fcntl.ts";
 import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import type { SyscallName } from "../../bindings/ffi/syscall.ts";
 import { decodeArguments } from "../../bindings/stub/decode.ts";
 import { type Argument, data } from "../../bindings/stub/program.ts";
-import { BPF_PROG_ATTACH, BPF_PROG_DETACH, BPF_PROG_LOAD } from "../cgroup/devices/attach.ts";
 import { bytesOf } from "./native.ts";
 
 /** Arguments of the runtime's own system calls, in the notation of strace(1). */

@@ -1,26 +1,23 @@
-import { errnoName } from "../../../bindings/abi/errno.ts";
+import {
+  BPF_CGROUP_DEVICE,
+  BPF_F_ALLOW_MULTI,
+  BPF_PROG_ATTACH,
+  BPF_PROG_DETACH,
+  BPF_PROG_GET_FD_BY_ID,
+  BPF_PROG_QUERY,
+  BPF_PROG_TYPE_CGROUP_DEVICE,
+} from "../../../bindings/abi/bpf.ts";
 import { O_DIRECTORY, O_PATH } from "../../../bindings/abi/fcntl.ts";
-import { addressOf } from "../../../bindings/ffi/koffi.ts";
 import { withPurpose } from "../../../bindings/ffi/purpose.ts";
-import { trySyscall } from "../../../bindings/ffi/syscall.ts";
+import { BpfError, bpf, loadProgram, setAddress } from "../../../bindings/linux/bpf.ts";
 import { closeSync, openSync, readFileSync } from "../../../bindings/linux/files.ts";
 import { RuntsError } from "../../errors.ts";
 import { cgroupName, describeErrno } from "../files.ts";
 
-// linux/bpf.h, Linux 6.12: enum bpf_cmd, and values of the attributes below.
-export const BPF_PROG_LOAD = 5;
-export const BPF_PROG_ATTACH = 8;
-export const BPF_PROG_DETACH = 9;
-export const BPF_PROG_GET_FD_BY_ID = 13;
-export const BPF_PROG_QUERY = 16;
-const BPF_PROG_TYPE_CGROUP_DEVICE = 15;
-const BPF_CGROUP_DEVICE = 6;
-const BPF_F_ALLOW_MULTI = 2;
 /** The kernel's limit of programs on one cgroup. */
 const MAX_PROGRAMS = 64;
 
 const POINTER = "/linux/resources/devices";
-const RLIMIT_MEMLOCK = 8;
 
 export interface DeviceOptions {
   readonly rootless: boolean;
@@ -50,7 +47,8 @@ function replacePrograms(
   try {
     const old = options.isNew ? [] : queryPrograms(cgroup);
     if (instructions !== undefined) {
-      const program = loadProgram(instructions);
+      // Under its own licence: it calls no kernel functions, and so none that are for GPL programs only.
+      const program = loadProgram(BPF_PROG_TYPE_CGROUP_DEVICE, instructions, "Apache-2.0");
       try {
         bpf(BPF_PROG_ATTACH, attachment(cgroup, program, BPF_F_ALLOW_MULTI), "attach");
       } finally {
@@ -72,75 +70,10 @@ function replacePrograms(
   }
 }
 
-class BpfError extends Error {
-  readonly action: string;
-  readonly errno: string;
-
-  constructor(action: string, errno: string) {
-    super(`bpf ${action}: ${errno}`);
-    this.action = action;
-    this.errno = errno;
-  }
-}
-
 function hint(errno: string): string {
   if (errno === "ENOSYS" || errno === "EINVAL") return "; the kernel needs CONFIG_CGROUP_BPF";
   if (errno === "EPERM") return "; bpf(2) needs CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN";
   return "";
-}
-
-function bpf(command: number, words: Uint32Array<ArrayBuffer>, action: string): number {
-  const result = trySyscall("bpf", command, new Uint8Array(words.buffer), words.byteLength);
-  if (result < 0) throw new BpfError(action, errnoName(-result));
-  return result;
-}
-
-// A command takes a part of union bpf_attr, here in 32-bit words. Plain stores and no iterators, here and in program.ts: this code runs
-// once per process, where the first use of each builtin costs more than the work.
-
-function setAddress(words: Uint32Array, index: number, buffer: Uint8Array): void {
-  const address = addressOf(buffer);
-  words[index] = Number(address & 0xffffffffn);
-  words[index + 1] = Number(address >> 32n);
-}
-
-/**
- * Loads a program under its own licence, as it calls no kernel functions and so none that are for GPL programs only. Kernels before 5.11
- * charge it to RLIMIT_MEMLOCK and fail with EPERM.
- */
-function loadProgram(instructions: Uint8Array<ArrayBuffer>): number {
-  const license = stableBytes("Apache-2.0\0");
-  // prog_type, insn_cnt, insns, license, log_level, log_size, log_buf, kern_version, prog_flags
-  const load = new Uint32Array(12);
-  load[0] = BPF_PROG_TYPE_CGROUP_DEVICE;
-  load[1] = instructions.byteLength / 8;
-  setAddress(load, 2, instructions);
-  setAddress(load, 4, license);
-  try {
-    return bpf(BPF_PROG_LOAD, load, "load");
-  } catch (error) {
-    if (!(error instanceof BpfError) || error.errno !== "EPERM") throw error;
-    return withUnlimitedMemlock(() => bpf(BPF_PROG_LOAD, load, "load"));
-  }
-}
-
-/** Restores the limit afterwards, as the container inherits it. */
-function withUnlimitedMemlock<Result>(action: () => Result): Result {
-  const old = new Uint8Array(new ArrayBuffer(16));
-  const unlimited = new Uint8Array(16).fill(0xff);
-  if (trySyscall("prlimit64", 0, RLIMIT_MEMLOCK, unlimited, old) < 0) return action();
-  try {
-    return action();
-  } finally {
-    trySyscall("prlimit64", 0, RLIMIT_MEMLOCK, old, null);
-  }
-}
-
-/** The text in its own buffer, whose address can be given to the kernel. */
-function stableBytes(text: string): Uint8Array {
-  const bytes = new Uint8Array(new ArrayBuffer(text.length));
-  for (let index = 0; index < text.length; index++) bytes[index] = text.charCodeAt(index);
-  return bytes;
 }
 
 /** target_fd, attach_bpf_fd, attach_type, attach_flags */

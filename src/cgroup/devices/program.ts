@@ -1,7 +1,18 @@
-/**
- * Compiles device rules to an eBPF program of type BPF_PROG_TYPE_CGROUP_DEVICE. Pure: linux/bpf.h and its instruction set
- * (Documentation/bpf/standardization/instruction-set.rst).
- */
+/** Compiles device rules to an eBPF program of type BPF_PROG_TYPE_CGROUP_DEVICE (linux/bpf.h). */
+import {
+  AND_K,
+  type BpfProgram,
+  EXIT,
+  emit,
+  instructionsOf,
+  JNE_K,
+  LDXW,
+  landHere,
+  MOV_K,
+  MOV_X,
+  RSH_K,
+  registers,
+} from "../../../bindings/abi/bpf-assembler.ts";
 import { invalidResource } from "../limits/cgroup-write.ts";
 
 /** linux/bpf.h: BPF_DEVCG_DEV_* and BPF_DEVCG_ACC_* */
@@ -29,25 +40,13 @@ interface Entry {
   readonly allowed: number;
 }
 
-// Opcodes: BPF_LDX|BPF_MEM|BPF_W; BPF_ALU64 and BPF_JMP with an immediate (K) or a register (X) operand.
-
-const LDXW = 0x61;
-const MOV_K = 0xb7;
-const MOV_X = 0xbf;
-const AND_K = 0x57;
-const RSH_K = 0x77;
-const JNE_K = 0x55;
-const EXIT = 0x95;
-
 // Registers. r1 holds struct bpf_cgroup_dev_ctx; the return value is in r0.
 const RESULT = 0;
 const TYPE = 2;
 const ACCESS = 3;
 const MAJOR = 4;
 const MINOR = 5;
-/** Source registers are in the upper half of the byte. */
-const CONTEXT_SOURCE = 1 << 4;
-const TYPE_SOURCE = TYPE << 4;
+const CONTEXT = 1;
 
 const LONGEST_ENTRY = 7;
 /** Jump offsets are signed 16-bit numbers, and one jump skips all entries of a type. */
@@ -73,19 +72,19 @@ export function compileDeviceRules(rules: readonly DeviceMatch[]): Uint8Array<Ar
   if (Math.max(chars.length, blocks.length) > MAX_ENTRIES) {
     throw invalidResource("/linux/resources/devices", `names more than ${MAX_ENTRIES} devices of a type`);
   }
-  const program: Program = [];
+  const program: BpfProgram = [];
   // u32 access_type, (access << 16) | type; u32 major; u32 minor.
-  emit(program, LDXW, TYPE | CONTEXT_SOURCE, 0, 0);
-  emit(program, MOV_X, ACCESS | TYPE_SOURCE, 0, 0);
+  emit(program, LDXW, registers(TYPE, CONTEXT), 0, 0);
+  emit(program, MOV_X, registers(ACCESS, TYPE), 0, 0);
   emit(program, AND_K, TYPE, 0, 0xffff);
   emit(program, RSH_K, ACCESS, 0, 16);
-  emit(program, LDXW, MAJOR | CONTEXT_SOURCE, 4, 0);
-  emit(program, LDXW, MINOR | CONTEXT_SOURCE, 8, 0);
+  emit(program, LDXW, registers(MAJOR, CONTEXT), 4, 0);
+  emit(program, LDXW, registers(MINOR, CONTEXT), 8, 0);
   const toBlocks = emit(program, JNE_K, TYPE, 0, DEV_CHAR);
   for (const entry of chars) emitEntry(program, entry);
   landHere(program, toBlocks);
   for (const entry of blocks) emitEntry(program, entry);
-  return new Uint8Array(new Uint32Array(program).buffer);
+  return instructionsOf(program);
 }
 
 /** Entries for single devices first, then for major numbers, then for minor numbers, then for the rest. */
@@ -148,7 +147,7 @@ function allowedOn(
   return allowed;
 }
 
-function emitEntry(program: Program, { major, minor, allowed }: Entry): void {
+function emitEntry(program: BpfProgram, { major, minor, allowed }: Entry): void {
   const toNextByMajor = major === undefined ? -1 : emit(program, JNE_K, MAJOR, 0, major);
   const toNextByMinor = minor === undefined ? -1 : emit(program, JNE_K, MINOR, 0, minor);
   if (allowed === ACCESS_ALL || allowed === 0) {
@@ -162,20 +161,4 @@ function emitEntry(program: Program, { major, minor, allowed }: Entry): void {
   emit(program, EXIT, 0, 0, 0);
   if (toNextByMajor >= 0) landHere(program, toNextByMajor);
   if (toNextByMinor >= 0) landHere(program, toNextByMinor);
-}
-
-/**
- * Two 32-bit words per instruction, struct bpf_insn: u8 code, u4 destination, u4 source, s16 offset; s32 immediate. Both architectures
- * are little-endian. Plain numbers, as this code runs once per process, where a typed writer costs more than all the rest.
- */
-type Program = number[];
-
-/** Appends an instruction and returns its index. */
-function emit(program: Program, code: number, registers: number, offset: number, immediate: number): number {
-  return program.push(code | (registers << 8) | (offset << 16), immediate) / 2 - 1;
-}
-
-/** Sets the target of an earlier jump to the next instruction. Offsets count from the instruction after the jump. */
-function landHere(program: Program, jump: number): void {
-  program[jump * 2] = (program[jump * 2] ?? 0) | ((program.length / 2 - jump - 1) << 16);
 }

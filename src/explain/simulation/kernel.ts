@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { BPF_PROG_GET_FD_BY_ID, BPF_PROG_LOAD, BPF_PROG_QUERY } from "../../../bindings/abi/bpf.ts";
 import { EAGAIN, errnoNumber } from "../../../bindings/abi/errno.ts";
 import { AT_FDCWD, F_DUPFD_CLOEXEC, F_GETFL } from "../../../bindings/abi/fcntl.ts";
 import { NS_GET_NSTYPE } from "../../../bindings/abi/ioctl.ts";
@@ -7,7 +8,6 @@ import { CLONE_NEWUSER } from "../../../bindings/abi/sched.ts";
 import { SIGCHLD, SIGKILL } from "../../../bindings/abi/signal.ts";
 import type { NativeArgument } from "../../../bindings/ffi/koffi.ts";
 import { callKernel, type Kernel, type SyscallName } from "../../../bindings/ffi/syscall.ts";
-import { BPF_PROG_GET_FD_BY_ID, BPF_PROG_LOAD, BPF_PROG_QUERY } from "../../cgroup/devices/attach.ts";
 import { lengthOfMessage } from "../messages.ts";
 import type { Names } from "../names.ts";
 import { bytesOf, textOf } from "../native.ts";
