@@ -29,7 +29,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "log",
     "version",
   ],
-  debug: ["container", "cgroup", "log"],
+  debug: ["container", "log"],
   freeze: ["errors"],
   profile: ["container", "version"],
   inspect: ["container", "cgroup", "plan", "spec", "errors"],

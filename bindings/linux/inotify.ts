@@ -1,4 +1,4 @@
-import { IN_CLOEXEC, IN_MODIFY, IN_NONBLOCK } from "../abi/inotify.ts";
+import { IN_CLOEXEC, IN_DELETE_SELF, IN_MODIFY, IN_NONBLOCK } from "../abi/inotify.ts";
 import { cString, syscall } from "../ffi/syscall.ts";
 import { FileError } from "./file-call.ts";
 import { closeSync, readSync } from "./files.ts";
@@ -22,5 +22,17 @@ export function takeModifications(fd: number): void {
     while (readSync(fd, events) === events.length);
   } catch (error) {
     if (!(error instanceof FileError) || error.code !== "EAGAIN") throw error;
+  }
+}
+
+/** Watches a directory: a read(2) of the returned descriptor waits until the directory is deleted. inotify(7) */
+export function watchDeletion(directory: string): number {
+  const fd = syscall("inotify_init1", [IN_CLOEXEC]);
+  try {
+    syscall("inotify_add_watch", [fd, cString(directory), IN_DELETE_SELF], [directory]);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
   }
 }

@@ -46,9 +46,20 @@ export interface CreateOptions {
   readonly caller?: Caller;
 }
 
+/** `--seccomp-record`: where the profile of the container's system calls goes. */
+export interface RecordOptions {
+  /** Absolute path. */
+  readonly file: string;
+  /** Whether the calls are added to a profile that is there already. */
+  readonly merge: boolean;
+  /** How calls are recorded; by BPF if possible when absent. */
+  readonly by?: "bpf" | "notify";
+}
+
 export interface RunOptions extends CreateOptions {
   /** Report the system calls that the filter denies, at the end. */
   readonly seccompTrace?: boolean;
+  readonly seccompRecord?: RecordOptions;
   readonly detach: boolean;
   readonly keep: boolean;
   readonly noSubreaper: boolean;

@@ -13,6 +13,7 @@ import { type LockedContainer, withLockedContainer } from "./record/lock.ts";
 import { hookState } from "./record/oci-state.ts";
 import { removeContainerDirectory, type SavedProcess, type SavedState } from "./record/saved-state.ts";
 import { findContainerIn, type Status } from "./record/status.ts";
+import { finishRecording } from "./seccomp/record/finish.ts";
 
 export interface DeleteOptions {
   readonly force: boolean;
@@ -56,6 +57,7 @@ export function destroy(
   if (saved.scope !== undefined) removeUnit(context, saved.scope, saved.cgroup);
   // This kills whatever has outlived init, too.
   if (saved.cgroup !== "") removeCgroup(saved.cgroup, () => !hadEnded || isUnshared(context, saved));
+  if (saved.recorder !== undefined) finishRecording(saved.recorder, (message) => context.log.warn(message));
   if (saved.resctrl !== undefined) removeGroups(saved.resctrl);
   if (saved.hostMount !== undefined) removeHostMount(saved.hostMount);
   const runPoststop = saved.hasPoststop ? poststopOf(context, directory, saved, force) : undefined;

@@ -4,6 +4,7 @@ import type { GlobalOptions, RunOptions } from "./context.ts";
 import { type Created, createLocked } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
 import { noteExit } from "./record/note-exit.ts";
+import type { Recording } from "./seccomp/record/recording.ts";
 import { SeccompTrace } from "./seccomp/trace.ts";
 import { type StartOptions, startContainer } from "./start.ts";
 import { Foreground, foregroundTerminal, holdForwardedSignals } from "./stdio/foreground.ts";
@@ -14,8 +15,31 @@ import type { NotifyRelay } from "./stdio/notify-socket.ts";
  * returns the exit code as a shell would: 128 and the number for a signal.
  */
 export async function runContainer(context: GlobalOptions, options: RunOptions): Promise<number> {
+  const { seccompRecord } = options;
+  if (seccompRecord === undefined) return run(context, options, undefined);
+  const { Recording } = await import("./seccomp/record/recording.ts");
+  const recording = new Recording(context, seccompRecord, !options.detach);
+  try {
+    const code = await run(context, { ...options, changeConfig: recording.changeConfig }, recording);
+    // Now that the container is deleted, with all of its processes, unless it is kept.
+    recording.finish();
+    return code;
+  } finally {
+    recording.close();
+  }
+}
+
+async function run(
+  context: GlobalOptions,
+  options: RunOptions,
+  recording: Recording | undefined,
+): Promise<number> {
   if (options.detach) {
-    await startOrDelete(context, createLocked(context, options), { notify: "until ready" });
+    const created = createLocked(context, options);
+    await startOrDelete(context, created, {
+      notify: "until ready",
+      prepare: recording && (() => recording.hold(created)),
+    });
     return 0;
   }
   if (!options.noSubreaper)
@@ -28,12 +52,14 @@ export async function runContainer(context: GlobalOptions, options: RunOptions):
     trace === undefined ? options : { ...options, changeConfig: trace.changeConfig },
     terminal.open,
   );
+  const agent = trace ?? recording?.agent;
   let foreground: Foreground | undefined;
   try {
     foreground = new Foreground(created.state.pid, terminal.relay());
-    if (trace !== undefined) foreground.serve(trace);
+    if (agent !== undefined) foreground.serve(agent);
+    recording?.follow(created);
     // A service in the foreground stays its manager's main process, and passes on what the container says of its state.
-    const relay = await startOrDelete(context, created, { notify: "by caller", agent: trace });
+    const relay = await startOrDelete(context, created, { notify: "by caller", agent });
     if (relay !== undefined) foreground.serve(relay);
     const exit = foreground.wait();
     if (options.keep) noteExit(context, created.state, exit);
@@ -47,16 +73,18 @@ export async function runContainer(context: GlobalOptions, options: RunOptions):
   }
 }
 
-/** Deletes the container if its start fails: the caller never had one, and would not delete it. */
+/** Deletes the container if its start fails: the caller never had one, and would not delete it. `prepare` may change its record before. */
 async function startOrDelete(
   context: GlobalOptions,
   created: Created,
-  options: StartOptions,
+  { prepare, ...options }: StartOptions & { readonly prepare?: (() => Created) | undefined },
 ): Promise<NotifyRelay | undefined> {
   const { state } = created;
   try {
-    return await startContainer(context, state.id, { ...options, created });
+    return await startContainer(context, state.id, { ...options, created: prepare?.() ?? created });
   } catch (error) {
+    // Still held if `prepare` has failed.
+    created.lock?.release();
     deleteContainer(context, state.id, { force: true, only: state });
     throw error;
   }

@@ -5,7 +5,7 @@ import { invalid, isObject, type JsonDocument, readJson } from "./json/reader.ts
 import { pointerToken } from "./json/scanner.ts";
 import { readRegularFile } from "./regular-file.ts";
 import { RULES } from "./rules/rules.ts";
-import type { Config, Linux, LinuxResources, Mount, Process } from "./types.ts";
+import type { Config, Linux, LinuxResources, Mount, Process, Seccomp } from "./types.ts";
 
 const CONFIG_NAME = "config.json";
 
@@ -92,6 +92,26 @@ export function parseMounts(
   const issues = [...ruleIssues(config, []), ...valueIssues(inConfig)].map(below);
   if (issues.length > 0) throw located(document, source, issues);
   return config.mounts ?? [];
+}
+
+/** Parses a seccomp profile, the `linux.seccomp` of a config, with the same rules. `source` names it in errors. */
+export function parseSeccomp(text: string | Uint8Array, source: string): Seccomp {
+  const document = readDocument(text, source);
+  const { value } = document;
+  const config = { ...PLACEHOLDER, linux: { seccomp: value } };
+  const below = (issue: ConfigIssue): ConfigIssue => ({
+    ...issue,
+    pointer: issue.pointer.replace(/^\/linux\/seccomp/, ""),
+  });
+  if (!validateConfig(config)) {
+    throw located(document, source, (validateConfig.errors ?? []).map(schemaIssue).map(below));
+  }
+  const issues = [...ruleIssues(config, []), ...valueIssues({ value: config, text: document.text })].map(
+    below,
+  );
+  const { seccomp } = config.linux ?? {};
+  if (issues.length > 0 || seccomp === undefined) throw located(document, source, issues);
+  return seccomp;
 }
 
 /**

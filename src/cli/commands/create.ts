@@ -1,9 +1,11 @@
 import { createContainer } from "../../container/create.ts";
 import { prepareStateRoot } from "../../container/record/state-root.ts";
 import { defineCommand } from "../command.ts";
-import { createOptionsFrom } from "../options/create-options.ts";
-import { createOptions, oneContainer } from "../options/shared-options.ts";
+import { createOptionsFrom, recordOptionsFrom } from "../options/create-options.ts";
+import { createOptions, oneContainer, recordOptions } from "../options/shared-options.ts";
 import { withProfile } from "../with-profile.ts";
+
+type CreateRecorded = typeof import("../../container/seccomp/record/recording.ts").createRecorded;
 
 export const createCommand = defineCommand({
   name: "create",
@@ -11,6 +13,7 @@ export const createCommand = defineCommand({
   positionals: oneContainer,
   options: {
     ...createOptions,
+    ...recordOptions,
     "no-subreaper": { type: "boolean", description: "accepted for compatibility, without effect" },
   },
   description: [
@@ -30,10 +33,18 @@ export const createCommand = defineCommand({
   ],
   run(context, { positionals: [id], options }) {
     const given = createOptionsFrom(id, options);
+    const record = recordOptionsFrom("create", options);
     prepareStateRoot(context);
     return withProfile({ command: "create", container: id }, options, () => {
+      if (record !== undefined) return createRecorded(context, given, record);
       createContainer(context, given);
       return 0;
     });
   },
 });
+
+async function createRecorded(...given: Parameters<CreateRecorded>): Promise<number> {
+  const recording = await import("../../container/seccomp/record/recording.ts");
+  recording.createRecorded(...given);
+  return 0;
+}

@@ -2,9 +2,15 @@ import type { RunOptions } from "../../container/context.ts";
 import { prepareStateRoot } from "../../container/record/state-root.ts";
 import { runContainer } from "../../container/run.ts";
 import { defineCommand } from "../command.ts";
-import { createOptionsFrom } from "../options/create-options.ts";
+import { createOptionsFrom, recordOptionsFrom } from "../options/create-options.ts";
 import type { OptionTable, OptionValues } from "../options/option.ts";
-import { createOptions, detachOption, noSubreaperOption, oneContainer } from "../options/shared-options.ts";
+import {
+  createOptions,
+  detachOption,
+  noSubreaperOption,
+  oneContainer,
+  recordOptions,
+} from "../options/shared-options.ts";
 import { UsageError } from "../options/usage-error.ts";
 import { withProfile } from "../with-profile.ts";
 
@@ -16,6 +22,7 @@ const options = {
     type: "boolean",
     description: "report the system calls that the seccomp profile denied, after the process has exited",
   },
+  ...recordOptions,
   "no-subreaper": noSubreaperOption,
 } as const satisfies OptionTable;
 
@@ -31,6 +38,10 @@ export const runCommand = defineCommand({
   examples: [
     ["runts run box", "the bundle in the current directory"],
     ["runts run --seccomp-trace box", "and report what its seccomp profile denied, with a rule to add"],
+    [
+      "runts run --seccomp-record web.json web",
+      "and write a profile that allows the system calls which the container has made",
+    ],
     ["runts run --bundle /srv/web --detach --pid-file /run/web.pid web", "in the background"],
   ],
   exitStatus: [
@@ -50,11 +61,15 @@ export function runOptionsFrom(id: string, values: OptionValues<typeof options>)
   const seccompTrace = values["seccomp-trace"];
   if (seccompTrace && values.detach)
     throw new UsageError("--seccomp-trace can't be used with --detach", "run");
+  const seccompRecord = recordOptionsFrom("run", values);
+  if (seccompTrace && seccompRecord !== undefined)
+    throw new UsageError("--seccomp-trace can't be used with --seccomp-record", "run");
   return {
     ...createOptionsFrom(id, values),
     detach: values.detach,
     keep: values.keep,
     noSubreaper: values["no-subreaper"],
     ...(seccompTrace && { seccompTrace }),
+    ...(seccompRecord !== undefined && { seccompRecord }),
   };
 }

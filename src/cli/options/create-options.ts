@@ -1,7 +1,8 @@
 import { absolutePath } from "../../../bindings/linux/paths.ts";
-import type { CreateOptions } from "../../container/context.ts";
+import type { CreateOptions, RecordOptions } from "../../container/context.ts";
 import type { OptionValues } from "./option.ts";
-import type { createOptions, profileOptions } from "./shared-options.ts";
+import type { createOptions, profileOptions, recordOptions } from "./shared-options.ts";
+import { UsageError } from "./usage-error.ts";
 
 type Values = OptionValues<typeof createOptions>;
 
@@ -22,4 +23,20 @@ export function createOptionsFrom(
     noNewKeyring: options["no-new-keyring"],
     preserveFds: options["preserve-fds"] ?? 0,
   };
+}
+
+/** What is to be recorded; undefined for nothing. */
+export function recordOptionsFrom(
+  command: string,
+  options: OptionValues<typeof recordOptions>,
+): RecordOptions | undefined {
+  const { "seccomp-record": file, "seccomp-merge": merge, "seccomp-record-by": by } = options;
+  if (file === undefined) {
+    const given = merge ? "--seccomp-merge" : "--seccomp-record-by";
+    if (merge || by !== undefined) throw new UsageError(`${given} needs --seccomp-record`, command);
+    return undefined;
+  }
+  if (by !== undefined && by !== "bpf" && by !== "notify")
+    throw new UsageError(`--seccomp-record-by ${JSON.stringify(by)}: must be bpf or notify`, command);
+  return { file: absolutePath(file), merge, ...(by !== undefined && { by }) };
 }

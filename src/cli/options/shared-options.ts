@@ -75,6 +75,24 @@ export const profileOptions = {
   },
 } as const satisfies OptionTable;
 
+/** For recording the system calls of a container, by `create` and `run`. */
+export const recordOptions = {
+  "seccomp-record": {
+    type: "string",
+    isPath: true,
+    description: "file to write a seccomp profile to that allows the system calls which the container makes",
+  },
+  "seccomp-merge": {
+    type: "boolean",
+    description: "add these system calls to the profile that the file of --seccomp-record has",
+  },
+  "seccomp-record-by": {
+    type: "string",
+    description:
+      "record by `bpf`, or by `notify`, where each system call waits [default: bpf if it can be used]",
+  },
+} as const satisfies OptionTable;
+
 /** The options of `create` and `run`. */
 export const createOptions = {
   bundle: bundleOption,

@@ -71,6 +71,8 @@ export interface SavedState {
   readonly hasPoststop: boolean;
   /** Whether the seccomp filter has a listener, which `start` hands over. */
   readonly hasListener: boolean;
+  /** The process that holds the recording of system calls, for which `delete` writes a profile; absent if nothing is recorded. */
+  readonly recorder?: SavedRecorder;
   /** The operations of init's last program, up to its execve: `start` names the one that fails. The key is as older versions wrote it. */
   readonly lastOperations: readonly ExecOperation[];
   /** How init has ended; absent until somebody who knows it notes it. Older versions ignore it. */
@@ -81,6 +83,17 @@ export interface SavedState {
 export interface SavedProcess {
   readonly pid: number;
   readonly startTime: string;
+}
+
+/** Holds a recording by BPF until the container is deleted: seccomp/record/holder.ts. */
+export interface SavedRecorder extends SavedProcess {
+  /** Its descriptors of the maps. */
+  readonly calls: number;
+  readonly values: number;
+  /** Absolute path of the profile. */
+  readonly file: string;
+  readonly merge: boolean;
+  readonly noNewPrivileges: boolean;
 }
 
 /**
@@ -205,7 +218,7 @@ const OBJECTS = ["hostMount", "scope", "resctrl"];
 /** Checks the types of the fields by which processes are killed and things removed. A field that an older version did not write is absent. */
 function isSavedState(value: unknown): value is SavedState {
   if (!isObject(value)) return false;
-  const { creator, criu, annotations, lastOperations } = value;
+  const { creator, criu, recorder, annotations, lastOperations } = value;
   return (
     hasAll(value, STRINGS, (field) => typeof field === "string") &&
     hasAll(value, NUMBERS, isNaturalNumber) &&
@@ -216,6 +229,7 @@ function isSavedState(value: unknown): value is SavedState {
     (creator === null || isSavedProcess(creator)) &&
     (criu === undefined || isSavedProcess(criu)) &&
     (value.exitStatus === undefined || isExitStatus(value.exitStatus)) &&
+    (recorder === undefined || isSavedRecorder(recorder)) &&
     isObject(annotations) &&
     Array.isArray(lastOperations) &&
     areObjects(lastOperations)
@@ -229,6 +243,16 @@ function isSavedProcess(value: unknown): value is SavedProcess {
 function isExitStatus(value: unknown): value is ExitStatus {
   if (!isObject(value)) return false;
   return isNaturalNumber(value.exitCode) && (value.signal === undefined || typeof value.signal === "string");
+}
+
+function isSavedRecorder(value: unknown): value is SavedRecorder {
+  return (
+    isSavedProcess(value) &&
+    isObject(value) &&
+    hasAll(value, ["calls", "values"], isNaturalNumber) &&
+    hasAll(value, ["merge", "noNewPrivileges"], (field) => typeof field === "boolean") &&
+    typeof value.file === "string"
+  );
 }
 
 /** A loop: `every` is one of the engine's functions that are compiled at their first use, which takes longer than the rest. */

@@ -1,10 +1,7 @@
 import { ENOSYS, EPERM } from "../../../bindings/abi/errno.ts";
 import { F_DUPFD_CLOEXEC } from "../../../bindings/abi/fcntl.ts";
-import { seccomp_notif, seccomp_notif_resp } from "../../../bindings/abi/layouts.ts";
 import {
   SECCOMP_IOCTL_NOTIF_ID_VALID,
-  SECCOMP_IOCTL_NOTIF_RECV,
-  SECCOMP_IOCTL_NOTIF_SEND,
   SECCOMP_RET_ACTION_FULL,
   SECCOMP_RET_DATA,
   SECCOMP_USER_NOTIF_FLAG_CONTINUE,
@@ -28,20 +25,12 @@ import { tracedProfile } from "../../seccomp/trace-profile.ts";
 import type { Config, Seccomp } from "../../spec/types.ts";
 import type { Awaited, EventSource } from "../stdio/foreground.ts";
 import { type HandOver, type SeccompAgent, takeListener } from "./agent.ts";
-
-/** A system call of a process of the container, which waits for the answer. */
-interface Notification {
-  readonly id: bigint;
-  /** Thread id, in the runtime's pid namespace. */
-  readonly tid: number;
-  readonly number: number;
-  /** AUDIT_ARCH_* */
-  readonly arch: number;
-  readonly args: readonly bigint[];
-}
-
-/** Number of denied calls that are answered before signals and other events are looked for again. */
-const CALLS_OF_A_TURN = 16;
+import {
+  answerNotification,
+  CALLS_OF_A_TURN,
+  type Notification,
+  receiveNotification,
+} from "./notification.ts";
 
 interface DeniedCall {
   readonly name: string;
@@ -98,7 +87,7 @@ export class SeccompTrace implements EventSource, SeccompAgent {
     const listener = this.#listener;
     if (listener === undefined) return;
     for (let answered = 0; answered < CALLS_OF_A_TURN && waitReadable(listener, 0); answered += 1) {
-      const notification = receive(listener);
+      const notification = receiveNotification(listener);
       // The process has ended, or a signal has interrupted its call; without any process left the listener hangs up.
       if (notification === undefined) return;
       this.#answer(listener, notification);
@@ -111,15 +100,15 @@ export class SeccompTrace implements EventSource, SeccompAgent {
     const kind = (verdict & SECCOMP_RET_ACTION_FULL) >>> 0;
     this.#note(notification, verdict);
     if (kind === actions.SCMP_ACT_ALLOW || kind === actions.SCMP_ACT_LOG) {
-      respond(listener, notification, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+      answerNotification(listener, notification, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
       return;
     }
     if (kind === actions.SCMP_ACT_ERRNO) {
-      respond(listener, notification, verdict & SECCOMP_RET_DATA, 0);
+      answerNotification(listener, notification, verdict & SECCOMP_RET_DATA, 0);
       return;
     }
     signal(listener, notification, kind === actions.SCMP_ACT_TRAP ? SIGSYS : SIGKILL);
-    respond(listener, notification, kind === actions.SCMP_ACT_TRAP ? ENOSYS : EPERM, 0);
+    answerNotification(listener, notification, kind === actions.SCMP_ACT_TRAP ? ENOSYS : EPERM, 0);
   }
 
   #note({ arch, number, args }: Notification, verdict: number): void {
@@ -161,30 +150,6 @@ function reportText(denied: readonly DeniedCall[]): string {
   const names = [...new Set(denied.map(({ name }) => name))].sort();
   const fragment = JSON.stringify({ names, action: "SCMP_ACT_ALLOW" });
   return `seccomp-trace: the profile denied\n${lines.join("\n")}\nto allow all of it, add to /linux/seccomp/syscalls, or less:\n  ${fragment}\n`;
-}
-
-/** Returns undefined if there is nothing to receive any more. */
-function receive(listener: number): Notification | undefined {
-  const buffer = new Uint8Array(seccomp_notif.size);
-  if (trySyscall("ioctl", listener, SECCOMP_IOCTL_NOTIF_RECV, buffer) < 0) return undefined;
-  const view = new DataView(buffer.buffer);
-  return {
-    id: view.getBigUint64(seccomp_notif.id, true),
-    tid: view.getUint32(seccomp_notif.pid, true),
-    number: view.getInt32(seccomp_notif["data.nr"], true),
-    arch: view.getUint32(seccomp_notif["data.arch"], true),
-    args: [0, 1, 2, 3, 4, 5].map((index) => view.getBigUint64(seccomp_notif["data.args"] + 8 * index, true)),
-  };
-}
-
-/** ENOENT: the process does not wait any more. */
-function respond(listener: number, { id }: Notification, errno: number, flags: number): void {
-  const buffer = new Uint8Array(seccomp_notif_resp.size);
-  const view = new DataView(buffer.buffer);
-  view.setBigUint64(seccomp_notif_resp.id, id, true);
-  view.setInt32(seccomp_notif_resp.error, -errno, true);
-  view.setUint32(seccomp_notif_resp.flags, flags, true);
-  trySyscall("ioctl", listener, SECCOMP_IOCTL_NOTIF_SEND, buffer);
 }
 
 /** The thread still waits when the descriptor of its process is open, so that this is no other with the same id. seccomp_unotify(2) */
