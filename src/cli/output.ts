@@ -1,4 +1,4 @@
-import { printable, printableJson } from "../../bindings/abi/printable.ts";
+import { oneLine, printable, printableJson, textOfLines } from "../../bindings/abi/printable.ts";
 import { writeSync } from "../../bindings/linux/files.ts";
 import type { ContainerState } from "../container/record/status.ts";
 import { errorCode, RuntsError } from "../errors.ts";
@@ -33,6 +33,20 @@ function writeAll(text: string): void {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
     }
   }
+}
+
+/** Returns rows as lines with aligned columns, each cell on one line. */
+export function tableText(rows: readonly (readonly string[])[]): string {
+  const cells = rows.map((row) => row.map(oneLine));
+  const widths = (cells[0] ?? []).map((_, column) =>
+    Math.max(...cells.map((row) => row[column]?.length ?? 0)),
+  );
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => (column < row.length - 1 ? cell.padEnd(widths[column] ?? 0) : cell))
+      .join("   ")
+      .trimEnd();
+  return textOfLines(cells.map(line));
 }
 
 /** The properties in runc's order, in whatever order they were read, then those that runc doesn't have. */

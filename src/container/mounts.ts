@@ -1,40 +1,23 @@
-import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
-import { CLONE_NEWPID, CLONE_NEWTIME } from "../../bindings/abi/sched.ts";
-import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
+import { readFileSync } from "../../bindings/linux/files.ts";
 import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
-import type { StubChannel } from "../../bindings/stub/client.ts";
 import { RuntsError } from "../errors.ts";
-import { allowsSetgroups } from "../init/id-mappings.ts";
-import {
-  type LiveMountsOptions,
-  type MountPoint,
-  makeLiveMounts,
-  removeLiveMounts,
-} from "../init/live-mounts.ts";
+import { type MountPoint, makeLiveMounts, removeLiveMounts } from "../init/live-mounts.ts";
 import { onBehalfOf } from "../init/run-program.ts";
-import type { PendingProcess } from "../init/spawn-process.ts";
-import { hasNamespace, namespacesOf } from "../plan/init-plan.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
-import { parseMounts, readValidConfig } from "../spec/config.ts";
+import { parseMounts } from "../spec/config.ts";
 import type { Config, Mount } from "../spec/types.ts";
-import { type Caller, inspectCaller } from "./caller/caller.ts";
-import { mountLabelOf } from "./caller/lsm.ts";
 import type { GlobalOptions } from "./context.ts";
-import { followDanglingLinks, hostFacts } from "./create/host-facts.ts";
-import { type JoinCgroup, openJoinCgroup } from "./join/cgroup.ts";
-import { joinContainer, joinsUserNamespace } from "./join/join.ts";
-import { differingNamespaces } from "./join/namespaces.ts";
+import { followDanglingLinks } from "./create/host-facts.ts";
+import { checkRunning, type MountNamespace, withMountNamespace } from "./join/mount-namespace.ts";
 import { isAlive } from "./process/process-status.ts";
-import { openProcess } from "./process/saved-process.ts";
-import { type LockedContainer, lockMounts, withLockedContainer } from "./record/lock.ts";
-import { checkId, containerDirectory, type SavedState } from "./record/saved-state.ts";
+import { withLockedContainer } from "./record/lock.ts";
 
 /**
  * `mounts add`: makes the mounts of a JSON file, in the form of config.json's, in a container that runs. Makes all of them or none: if one
  * fails, those before it are unmounted again.
  */
 export function addMounts(context: GlobalOptions, id: string, file: string): void {
-  withMountNamespace(context, id, (container) => {
+  withMountNamespace(context, id, "mounts", (container) => {
     const mounts = readMounts(file, container.config);
     mounts.forEach(refuseProcfs);
     mounts.forEach(refuseLinkOptions);
@@ -70,7 +53,7 @@ function undoMounts(
 
 /** `mounts remove`: unmounts the uppermost mount at each destination of such a file, the last first. */
 export function removeMounts(context: GlobalOptions, id: string, file: string): void {
-  withMountNamespace(context, id, (container) => {
+  withMountNamespace(context, id, "mounts", (container) => {
     const points = readMounts(file, container.config).map(({ destination }, index): MountPoint => {
       const pointer = `/${index}/destination`;
       const path = cleanPath(destination);
@@ -87,7 +70,7 @@ export function removeMounts(context: GlobalOptions, id: string, file: string): 
 /** `mounts list`: returns the mounts of the container, in the order of the kernel. */
 export function listMounts(context: GlobalOptions, id: string): readonly MountEntry[] {
   return withLockedContainer(context, id, (container) =>
-    mountsOf(checkRunning(container).saved.pid).map(listedMount),
+    mountsOf(checkRunning(container, "mounts").saved.pid).map(listedMount),
   );
 }
 
@@ -113,112 +96,6 @@ function refuseLinkOptions({ options = [], destination }: Mount, index: number):
   const pointer = `/${index}/options/${at}`;
   const message = `${pointer}: ${options[at]} is not supported in a container that runs`;
   throw new RuntsError(message, { operation: "mount", path: destination, pointer });
-}
-
-const PAUSED = "cannot change a paused container";
-
-function checkRunning(container: LockedContainer): LockedContainer {
-  const { status, saved } = container;
-  if (status === "running" || status === "created") return container;
-  const reason = status === "paused" ? PAUSED : "container not running";
-  throw new RuntsError(reason, { operation: "mounts", path: saved.id });
-}
-
-interface MountNamespace {
-  readonly saved: SavedState;
-  readonly config: Config;
-  /** Runs an action with a stub in the container's namespaces. */
-  inside(action: (channel: StubChannel, options: LiveMountsOptions) => void): void;
-}
-
-/** Runs an action under the lock of the container's mounts. The container's own lock is held only while its status is checked. */
-function withMountNamespace(
-  context: GlobalOptions,
-  id: string,
-  action: (namespace: MountNamespace) => void,
-): void {
-  checkId(id);
-  const lock = lockMounts(containerDirectory(context.root, id), id);
-  try {
-    action(mountNamespaceOf(context, id));
-  } finally {
-    lock?.release();
-  }
-}
-
-function mountNamespaceOf(context: GlobalOptions, id: string): MountNamespace {
-  return withLockedContainer(context, id, (container) => {
-    const { directory, saved } = checkRunning(container);
-    const config = readValidConfig(directory);
-    if (!hasNamespace(namespacesOf(config), "mount")) {
-      const message = "the container has no mount namespace of its own: its mounts are those of its creator";
-      throw new RuntsError(message, { operation: "mounts", path: id });
-    }
-    return { saved, config, inside: (use) => runInside(context, saved, config, use) };
-  });
-}
-
-function runInside(
-  context: GlobalOptions,
-  saved: SavedState,
-  config: Config,
-  use: (channel: StubChannel, options: LiveMountsOptions) => void,
-): void {
-  const { pid, id, bundle, cgroup } = saved;
-  const caller = inspectCaller();
-  const namespaces = namespacesOf(config);
-  const inUserNamespace = hasNamespace(namespaces, "user");
-  const warn = (message: string): void => context.log.warn(message);
-  const pending = joinForMounts(saved, caller);
-  let root: number | undefined;
-  try {
-    root = openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    use(pending.channel, {
-      id,
-      config,
-      namespaces,
-      // Links of the container's root are read through the descriptor.
-      facts: hostFacts({
-        bundle,
-        rootfs: `/proc/self/fd/${root}`,
-        cgroup: cgroup === "" ? undefined : cgroup,
-        mountLabel: mountLabelOf(config, warn),
-        inUserNamespace: caller.inUserNamespace || inUserNamespace,
-        warn,
-      }),
-      inUserNamespace,
-      canSetGroups: inUserNamespace ? allowsSetgroups(pid) : caller.canSetGroups,
-      pid,
-    });
-  } finally {
-    pending.close();
-    if (root !== undefined) closeSync(root);
-  }
-}
-
-/** Joins the container by a stub that is ready to take programs. */
-function joinForMounts(saved: SavedState, { ignoredSignals, privileged }: Caller): PendingProcess {
-  const { pid, id } = saved;
-  const refusePaused = () => new RuntsError(PAUSED, { operation: "mounts", path: id });
-  const pidfd = openProcess(pid, saved.startTime);
-  if (pidfd === undefined) throw new RuntsError("container not running", { operation: "mounts", path: id });
-  let cgroup: JoinCgroup | undefined;
-  let pending: PendingProcess | undefined;
-  try {
-    // Not the pid namespace: a process with all the rights that mounting takes must stay out of the container's sight.
-    const flags = differingNamespaces(pid) & ~(CLONE_NEWPID | CLONE_NEWTIME);
-    cgroup = openJoinCgroup(saved, { refusePaused }, joinsUserNamespace(privileged, flags));
-    pending = joinContainer({ pidfd, flags, cgroup }, { ignoredSignals, privileged });
-    const { pid: joined } = pending.finish();
-    cgroup.attach?.(joined);
-    return pending;
-  } catch (error) {
-    pending?.kill();
-    throw error;
-  } finally {
-    closeSync(pidfd);
-    cgroup?.close();
-  }
 }
 
 /** A mount of a container, in the words of config.json where it has them. */

@@ -146,23 +146,26 @@ function planFor(channel: StubChannel, options: LiveMountsOptions): InitPlan {
   };
 }
 
+/** Where a stub in a running container starts from. */
+export type Entered = Pick<InitPlan, "root" | "hostProc">;
+
 /** Opens the root of the container: the stub's own root, since it has joined the mount namespace. */
-function enter(channel: StubChannel, plan: InitPlan, options: LiveMountsOptions): void {
+export function enter(channel: StubChannel, entered: Entered, options: LiveMountsOptions): void {
   const procfs = openSync("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
   try {
-    runProgram(channel, entering(channel.program(), procfs, plan, options));
+    runProgram(channel, entering(channel.program(), procfs, entered, options));
   } finally {
     closeSync(procfs);
   }
 }
 
-function entering(program: Program, procfs: number, plan: InitPlan, options: LiveMountsOptions): Program {
+function entering(program: Program, procfs: number, entered: Entered, options: LiveMountsOptions): Program {
   const proc = program.descriptor(procfs);
   program.about("", "take the host's procfs");
-  program.call("copy", [proc], { into: plan.hostProc });
+  program.call("copy", [proc], { into: entered.hostProc });
   program.do("umask", [0]);
   if (options.inUserNamespace) becomeRootOf(program, options.canSetGroups);
   program.about("", "open the container's root directory");
-  program.call("openat", [AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0], { into: plan.root });
+  program.call("openat", [AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0], { into: entered.root });
   return program;
 }

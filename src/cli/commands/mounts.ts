@@ -1,9 +1,8 @@
-import { oneLine, textOfLines } from "../../../bindings/abi/printable.ts";
 import { addMounts, listMounts, type MountEntry, removeMounts } from "../../container/mounts.ts";
 import { RuntsError } from "../../errors.ts";
 import { defineCommand } from "../command.ts";
 import { UsageError } from "../options/usage-error.ts";
-import { writeJson, writeOutput } from "../output.ts";
+import { tableText, writeJson, writeOutput } from "../output.ts";
 
 export const mountsCommand = defineCommand({
   name: "mounts",
@@ -49,12 +48,11 @@ export function formatJson(mounts: readonly MountEntry[]): string {
 }
 
 export function formatTable(mounts: readonly MountEntry[]): string {
-  const rows = mounts.map(({ destination, type, source, root, options }) =>
-    [destination, type, root === undefined ? source : `${source}[${root}]`, options.join(",")].map(oneLine),
-  );
-  const all = [["DESTINATION", "TYPE", "SOURCE", "OPTIONS"], ...rows];
-  const widths = [0, 1, 2].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]): string =>
-    row.map((cell, column) => (column < widths.length ? cell.padEnd(widths[column] ?? 0) : cell)).join("   ");
-  return textOfLines(all.map(line));
+  const rows = mounts.map(({ destination, type, source, root, options }) => [
+    destination,
+    type,
+    root === undefined ? source : `${source}[${root}]`,
+    options.join(","),
+  ]);
+  return tableText([["DESTINATION", "TYPE", "SOURCE", "OPTIONS"], ...rows]);
 }
