@@ -67,7 +67,7 @@ function becomeOlder(folder) {
     process.stdout.write(
       `commit ${OLDEST} is not in the history: present sources stand in for those of 0.1.0\n`,
     );
-    replace(folder, STATE, "{ ...state, formatVersion: FORMAT, writtenBy: version }", "state");
+    replace(folder, STATE, "{ ...state, formatVersion: formatOf(state), writtenBy: version }", "state");
   }
   setVersion(folder, "0.1.0");
 }
@@ -75,7 +75,8 @@ function becomeOlder(folder) {
 /** Makes of the sources those of a later version, whose records this one can't read. */
 function becomeNewer(folder) {
   setVersion(folder, "1.1.0");
-  replace(folder, STATE, "const FORMAT = 1;", "const FORMAT = 2;");
+  replace(folder, STATE, "const NEWEST_FORMAT = 2;", "const NEWEST_FORMAT = 3;");
+  replace(folder, STATE, "return devices.length > 0 ? 2 : 1;", "return 3;");
 }
 
 /** Makes the packages of a changed copy of the sources in `output`. */

@@ -3,6 +3,7 @@ import {
   AT_FDCWD,
   AT_STATX_DONT_SYNC,
   AT_SYMLINK_NOFOLLOW,
+  S_IFBLK,
   S_IFCHR,
   S_IFDIR,
   S_IFIFO,
@@ -58,6 +59,15 @@ export class FileStatus {
     return device(this.#bytes, statx.stx_rdev_major);
   }
 
+  /** Major and minor number of the device that a device node stands for. */
+  get deviceNumbers(): { readonly major: number; readonly minor: number } {
+    const { stx_rdev_major, stx_rdev_minor } = statx;
+    return {
+      major: this.#bytes.getUint32(stx_rdev_major, true),
+      minor: this.#bytes.getUint32(stx_rdev_minor, true),
+    };
+  }
+
   /** Time of the last modification, in nanoseconds since 1970. */
   get mtimeNs(): bigint {
     const nanoseconds = this.#bytes.getUint32(statx.stx_mtime + 8, true);
@@ -85,6 +95,10 @@ export class FileStatus {
 
   isCharacterDevice(): boolean {
     return (this.mode & S_IFMT) === S_IFCHR;
+  }
+
+  isBlockDevice(): boolean {
+    return (this.mode & S_IFMT) === S_IFBLK;
   }
 
   isFIFO(): boolean {

@@ -81,7 +81,13 @@ describe.runIf(IS_RUNTS)("manual pages and completions", () => {
       const container = sandbox.shell("sleep 100");
       await container.created();
       const root = ["--root", sandbox.root];
-      for (const words of [["state"], ["doctor"], ["mounts", "list"], ["seccomp", "explain"]])
+      for (const words of [
+        ["state"],
+        ["doctor"],
+        ["mounts", "list"],
+        ["devices", "add"],
+        ["seccomp", "explain"],
+      ])
         expect(await bashOffers(sandbox, ["runts", ...root, ...words, ""])).toEqual([container.id]);
       // bash splits --root=DIRECTORY and UID:GID into these words.
       const joined = ["runts", "--root", "=", sandbox.root, "exec", "--user", "1", ":", "1", ""];
@@ -96,6 +102,8 @@ describe.runIf(IS_RUNTS)("manual pages and completions", () => {
       expect(await bashOffers(sandbox, kill)).toEqual(["SIGUSR1", "SIGUSR2"]);
       expect(await bashOffers(sandbox, ["runts", "mounts", ""])).toEqual(["add", "remove", "list"]);
       expect(await bashOffers(sandbox, ["runts", "mounts", "add", "box", "pid-h"])).toEqual(["pid-here"]);
+      const added = ["runts", "devices", "add", "box", "pid-h"];
+      expect(await bashOffers(sandbox, added)).toEqual(["pid-here"]);
       expect(await bashOffers(sandbox, ["runts", "man", "expl"])).toEqual(["explain"]);
       expect(await bashOffers(sandbox, ["runts", "completion", "z"])).toEqual(["zsh"]);
       expect(await bashOffers(sandbox, ["runts", "exec", container.id, ""])).toEqual([]);

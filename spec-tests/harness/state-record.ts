@@ -20,6 +20,7 @@ export function commandsOn({ id }: Pick<Container, "id">): readonly (readonly st
     ["update", "--pids-limit", "10", id],
     ["events", "--stats", id],
     ["wait", id],
+    ["devices", "list", id],
     ["delete", id],
   ];
 }

@@ -97,12 +97,12 @@ describe.each(SYSTEMS)("$name", ({ start }) => {
       const { code, stderr } = await machine.run(["runts", ...command]);
       expect(code).not.toBe(0);
       expect(stderr).toMatch(
-        /^runts: \/run\/runts\/box\/state\.json has format 2, written by runts 1\.1\.0; this is runts 1\.0\.0\S*, which knows formats up to 1: install the newer version, or delete the container with it\n$/,
+        /^runts: \/run\/runts\/box\/state\.json has format 3, written by runts 1\.1\.0; this is runts 1\.0\.0\S*, which knows formats up to 2: install the newer version, or delete the container with it\n$/,
       );
     }
     const list = await machine.run(["runts", "list", "--quiet"]);
     expect(list).toMatchObject({ code: 0, stdout: "other\n" });
-    expect(list.stderr).toContain("/run/runts/box/state.json has format 2");
+    expect(list.stderr).toContain("/run/runts/box/state.json has format 3");
     await machine.output(["runts", "delete", "--force", "other"]);
 
     await system.install("newer");

@@ -23,13 +23,18 @@ const OTHERS: readonly (readonly string[])[] = [
   ["mounts", "add"],
   ["mounts", "list"],
   ["mounts", "remove"],
+  ["devices", "add"],
+  ["devices", "list"],
+  ["devices", "remove"],
   ["kill"],
   ["delete", "--force"],
 ];
 
+/** `file` lists mounts. */
 function command(words: readonly string[], { id }: Container, file: string): readonly string[] {
   const isChange = words[1] === "add" || words[1] === "remove";
-  return [...words, id, ...(isChange ? [file] : []), ...(words[0] === "kill" ? ["KILL"] : [])];
+  const changed = words[0] === "devices" ? "/dev/full:/dev/sub/added" : file;
+  return [...words, id, ...(isChange ? [changed] : []), ...(words[0] === "kill" ? ["KILL"] : [])];
 }
 
 /** Files that are open in the caller of the host's `nsenter`, which takes them into the container, with its root and cwd. */
@@ -82,7 +87,7 @@ async function expectOutOfSight(
 
 if (IS_RUNTS) {
   spec(
-    "state, ps, events, pause, resume, update, mounts, kill and delete, watched at each system call: no process in sight of the container",
+    "state, ps, events, pause, resume, update, mounts, devices, kill and delete, watched at each system call: no process in sight of the container",
     CLAUSE,
     async (sandbox, context) => {
       skipWithout(context, "gcc");

@@ -55,6 +55,7 @@ const WRONG: Readonly<Record<string, unknown>> = {
   annotations: null,
   lastOperations: "x",
   exitStatus: { exitCode: "0" },
+  devices: [{ path: "/etc/passwd", made: "node" }],
 };
 
 function field(name: string, value: unknown): Damage {

@@ -8,6 +8,9 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 import { commandsOn, stateFile } from "../harness/state-record.ts";
 
+/** The newest format that this version writes: that of a container with devices that `devices add` has added. */
+const KNOWN = 2;
+
 /** Records of containers that older and newer versions of runts have made. */
 
 const CLAUSE = "promise: containers outlive an upgrade, and a downgrade harms none";
@@ -67,18 +70,19 @@ if (IS_RUNTS) {
       await container.started();
       await other.created();
       const present = readRecord(sandbox, container);
-      const newer = { ...present, formatVersion: Number(present.formatVersion) + 1, writtenBy: "9.0.0" };
+      const newer = { ...present, formatVersion: KNOWN + 1, writtenBy: "9.0.0" };
       writeRecord(sandbox, container, newer);
       const { pid } = present;
       const { id } = container;
       const refusal = new RegExp(
         `${stateFile(sandbox, container)} has format ${newer.formatVersion}, written by runts 9\\.0\\.0; this is runts ` +
-          `\\S+, which knows formats up to ${present.formatVersion}: install the newer version, or delete the container with it\n$`,
+          `\\S+, which knows formats up to ${KNOWN}: install the newer version, or delete the container with it\n$`,
       );
       const commands = [
         ...commandsOn(container),
         ["checkpoint", "--image-path", sandbox.path("image"), id],
         ["mounts", "list", id],
+        ["devices", "add", id, "/dev/null"],
         ["doctor", id],
         ["delete", "--force", id],
       ];

@@ -41,6 +41,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["checkpoint", "--help"],
   ["completion", "bash"],
   ["completion", "zsh"],
+  ["devices", "list", "ID"],
   ["doctor"],
   ["events", "--stats", "ID"],
   ["exec", "--help"],

@@ -86,6 +86,8 @@ describe("commands", () => {
     ["exec", "box", "true"],
     ["mounts", "list", "box"],
     ["mounts", "add", "box", "list.json"],
+    ["devices", "list", "box"],
+    ["devices", "add", "box", "/dev/null"],
     ["checkpoint", "box"],
     ["delete", "box"],
   ])("%j without a container: fails with runc's message, and makes no state directory", async (...argv) => {

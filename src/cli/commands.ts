@@ -3,6 +3,7 @@ import { checkpointCommand } from "./commands/checkpoint.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { createCommand } from "./commands/create.ts";
 import { deleteCommand } from "./commands/delete.ts";
+import { devicesCommand } from "./commands/devices.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { eventsCommand } from "./commands/events.ts";
 import { execCommand } from "./commands/exec.ts";
@@ -32,6 +33,7 @@ export const commands: readonly Command[] = [
   completionCommand,
   createCommand,
   deleteCommand,
+  devicesCommand,
   doctorCommand,
   eventsCommand,
   execCommand,

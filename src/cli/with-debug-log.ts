@@ -9,8 +9,8 @@ export async function withDebugLog(
   { positionals, options }: Invocation,
   action: () => number | Promise<number>,
 ): Promise<number> {
-  // For `mounts`, the id follows the subcommand.
-  const id = positionals[command === "mounts" ? 1 : 0] ?? "";
+  // For `mounts` and `devices`, the id follows the subcommand.
+  const id = positionals[command === "mounts" || command === "devices" ? 1 : 0] ?? "";
   const subject = `${command} ${id}`.trimEnd();
   log.debug(`${subject}: the containers' state is in ${root}`);
   const { profile } = options;

@@ -43,6 +43,7 @@ export function checkpointContainer(context: GlobalOptions, options: CheckpointO
   try {
     withLockedContainer(context, id, ({ directory, saved, status }) => {
       checkStatus(id, status);
+      refuseAddedDevices(saved);
       checkParent(options);
       dump(context, directory, saved, options);
     });
@@ -59,6 +60,14 @@ function checkStatus(id: string, status: Status): void {
     operation: "checkpoint",
     path: id,
   });
+}
+
+/** A restore makes the devices and the device rules of its bundle's config. The restored processes would find a node that they may not use. */
+function refuseAddedDevices({ id, devices = [] }: SavedState): void {
+  const [device] = devices;
+  if (device === undefined) return;
+  const message = `${device.path} was added to container ${id} while it ran, and would not be restored: remove it first (devices remove)`;
+  throw new RuntsError(message, { operation: "checkpoint", path: device.path });
 }
 
 function checkParent({ imagePath, parentPath }: CheckpointOptions): void {

@@ -1,12 +1,14 @@
 import type {
   BlockIo,
   Cpu,
+  DeviceRule,
   HugepageLimit,
   LinuxResources,
   Memory,
   ThrottleDevice,
   WeightDevice,
 } from "../spec/types.ts";
+import type { SavedDevice } from "./record/saved-state.ts";
 
 /**
  * Returns the resources of a container after an update. 0 and "" mean that a value stays. Devices are replaced as a whole, and only if the
@@ -50,6 +52,17 @@ export function resourcesToApply(update: LinuxResources, merged: LinuxResources)
     ...(limit > 0n && swap === 0n && kept !== 0n && { swap: kept }),
   };
   return { ...update, memory };
+}
+
+/** The config's rules, then those of the devices that were added. */
+export function rulesWithAdded(
+  rules: readonly DeviceRule[] | undefined,
+  devices: readonly SavedDevice[] | undefined,
+): DeviceRule[] {
+  const added = (devices ?? []).map(({ type, major, minor, access }) => {
+    return { allow: true, type, major: BigInt(major), minor: BigInt(minor), access };
+  });
+  return [...(rules ?? []), ...added];
 }
 
 /** Unlimited memory without a word about swap makes swap unlimited too: the old `swap` would contradict it. */

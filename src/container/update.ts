@@ -12,7 +12,7 @@ import { parseResources, readValidConfig, resourceIssues } from "../spec/config.
 import type { DeviceRule, IntelRdt, LinuxResources } from "../spec/types.ts";
 import { inspectCaller, isRootless } from "./caller/caller.ts";
 import type { GlobalOptions } from "./context.ts";
-import { mergeResources, resourcesToApply } from "./merge-resources.ts";
+import { mergeResources, resourcesToApply, rulesWithAdded } from "./merge-resources.ts";
 import { type LockedContainer, withLockedContainer } from "./record/lock.ts";
 import { containerDirectory, replaceConfig, tryReadState } from "./record/saved-state.ts";
 
@@ -167,22 +167,24 @@ function apply(
   { devices, ...limits }: LinuxResources,
   { changeScope, changeRdt, devicesBefore }: OtherSteps,
 ): void {
-  const { cgroup } = container.saved;
+  const { cgroup, devices: added } = container.saved;
+  // Devices that were added stay, whatever list of rules is given.
+  const rules = devices === undefined ? undefined : rulesWithAdded(devices, added);
   const rootless = isRootless(context.rootless, inspectCaller());
   const change = new ResourceUpdate(cgroup, limits);
   // Refused as a whole or not at all, so that there is nothing to undo yet.
-  changeScope?.(change.plan, devices);
+  changeScope?.(change.plan, rules);
   try {
     change.apply({ rootless });
     changeRdt?.(container);
     // Another program may have added to them since (GPUs): they stay if no list is given, as with runc and crun.
-    if (devices !== undefined) {
+    if (rules !== undefined) {
       const warn = (message: string) => context.log.warn(message);
-      applyDeviceRules(cgroup, devices, { rootless, isNew: false, warn });
+      applyDeviceRules(cgroup, rules, { rootless, isNew: false, warn });
     }
   } catch (error) {
     throw change.undo(error, () =>
-      changeScope?.(change.earlier, devices === undefined ? undefined : devicesBefore),
+      changeScope?.(change.earlier, rules === undefined ? undefined : rulesWithAdded(devicesBefore, added)),
     );
   }
 }

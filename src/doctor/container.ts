@@ -13,7 +13,7 @@ import { namespaceFile } from "../spec/namespaces.ts";
 import type { Config } from "../spec/types.ts";
 import { type CgroupFacts, examineCgroup } from "./cgroup.ts";
 import type { Finding } from "./finding.ts";
-import { examineMounts, withFilesOf } from "./mounts.ts";
+import { examineAddedDevices, examineMounts, withFilesOf } from "./mounts.ts";
 import { examineNamespaces, examineProcess, type InitFacts } from "./process.ts";
 
 /** Compares what the kernel shows of a container with its saved config, which includes the changes of `update`. */
@@ -88,10 +88,13 @@ function cgroupFindings({ linux = {} }: Config, { cgroup, pid }: SavedState): Fi
   return examineCgroup(planResources(resources), facts);
 }
 
-function mountFindings(config: Config, { pid, bundle }: SavedState): Finding[] {
+function mountFindings(config: Config, { pid, bundle, devices = [] }: SavedState): Finding[] {
   if (!namespacesOf(config).created.has("mount")) return [];
   try {
-    return withFilesOf(pid, bundle, (files) => examineMounts(config, files));
+    return withFilesOf(pid, bundle, (files) => [
+      ...examineMounts(config, files),
+      ...examineAddedDevices(devices, files),
+    ]);
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
     return [{ area: "mounts", subject: "all", verdict: "note", detail: "this caller may not look at them" }];

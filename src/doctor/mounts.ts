@@ -5,6 +5,7 @@ import { type MountInfo, mountIdOf, mountsOf } from "../../bindings/linux/mount-
 import { openInRoot } from "../../bindings/linux/open-beneath.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
+import type { SavedDevice } from "../container/record/saved-state.ts";
 import { bindSource } from "../inspect/container-view.ts";
 import { MOUNT_FLAGS, type MountOptions, parseMountOptions } from "../plan/mounts/options.ts";
 import type { Config, Mount } from "../spec/types.ts";
@@ -177,18 +178,27 @@ function examineDevices({ linux = {} }: Config, files: ContainerFiles): Finding[
   return (linux.devices ?? [])
     .filter(({ type }) => type !== "p")
     .map(({ path, major = 0n, minor = 0n }, index): Finding => {
-      const found = files.device(path);
-      const good = found === deviceNumber(Number(major), Number(minor));
-      const detail =
-        found === undefined ? "is not a device node" : `${good ? "is" : "is not"} ${major}:${minor}`;
-      return {
-        area: "devices",
-        subject: path,
-        verdict: good ? "good" : "bad",
-        detail,
-        pointer: `/linux/devices/${index}`,
-      };
+      const pointer = `/linux/devices/${index}`;
+      return { ...examineDevice({ path, major: Number(major), minor: Number(minor) }, files), pointer };
     });
+}
+
+/** The devices that `devices add` has added are no deviation from the config. */
+export function examineAddedDevices(devices: readonly SavedDevice[], files: ContainerFiles): Finding[] {
+  return devices.map((device) => {
+    const finding = examineDevice(device, files);
+    return { ...finding, detail: `${finding.detail}, added by devices add` };
+  });
+}
+
+function examineDevice(
+  { path, major, minor }: Pick<SavedDevice, "path" | "major" | "minor">,
+  files: ContainerFiles,
+): Finding {
+  const found = files.device(path);
+  const good = found === deviceNumber(major, minor);
+  const detail = found === undefined ? "is not a device node" : `${good ? "is" : "is not"} ${major}:${minor}`;
+  return { area: "devices", subject: path, verdict: good ? "good" : "bad", detail };
 }
 
 /** Device number as makedev(3) makes it, which interleaves the parts. */

@@ -1,6 +1,7 @@
 import {
   BPF_CGROUP_DEVICE,
   BPF_F_ALLOW_MULTI,
+  BPF_OBJ_GET_INFO_BY_FD,
   BPF_PROG_ATTACH,
   BPF_PROG_DETACH,
   BPF_PROG_GET_FD_BY_ID,
@@ -19,10 +20,15 @@ const MAX_PROGRAMS = 64;
 
 const POINTER = "/linux/resources/devices";
 
+/** The program's own: it calls no kernel functions, and so none that are for GPL programs only. */
+const LICENCE = "Apache-2.0";
+
 export interface DeviceOptions {
   readonly rootless: boolean;
   /** Whether the cgroup was created just now, and so has no program yet. */
   readonly isNew: boolean;
+  /** Whether EPERM is an error for every caller. By default a caller without privileges does without device rules. */
+  readonly isRequired?: boolean;
   readonly warn: (message: string) => void;
 }
 
@@ -47,8 +53,7 @@ function replacePrograms(
   try {
     const old = options.isNew ? [] : queryPrograms(cgroup);
     if (instructions !== undefined) {
-      // Under its own licence: it calls no kernel functions, and so none that are for GPL programs only.
-      const program = loadProgram(BPF_PROG_TYPE_CGROUP_DEVICE, instructions, "Apache-2.0");
+      const program = loadProgram(BPF_PROG_TYPE_CGROUP_DEVICE, instructions, LICENCE);
       try {
         bpf(BPF_PROG_ATTACH, attachment(cgroup, program, BPF_F_ALLOW_MULTI), "attach");
       } finally {
@@ -59,14 +64,65 @@ function replacePrograms(
     for (const id of old) detachProgram(cgroup, id, options.warn);
   } catch (error) {
     if (!(error instanceof BpfError)) throw error;
-    if (error.errno === "EPERM" && (options.rootless || inUserNamespace())) return;
-    throw new RuntsError(
-      `${POINTER}: cannot ${error.action} the device program of cgroup ${cgroupName(directory)}: ` +
-        `${describeErrno(error.errno)}${hint(error.errno)}`,
-      { operation: "bpf", errno: error.errno, path: directory, pointer: POINTER, cause: error },
-    );
+    const mayDoWithout = options.isRequired !== true && (options.rootless || inUserNamespace());
+    if (error.errno === "EPERM" && mayDoWithout) return;
+    throw refusal(error, directory);
   } finally {
     closeSync(cgroup);
+  }
+}
+
+function refusal(error: BpfError, directory: string): RuntsError {
+  const message =
+    `${POINTER}: cannot ${error.action} the device program of cgroup ${cgroupName(directory)}: ` +
+    `${describeErrno(error.errno)}${hint(error.errno)}`;
+  return new RuntsError(message, {
+    operation: "bpf",
+    errno: error.errno,
+    path: directory,
+    pointer: POINTER,
+    cause: error,
+  });
+}
+
+/**
+ * Whether a program of these instructions is on the cgroup itself, beside others or not; for `undefined`, whether there is no program at
+ * all. Another program may have been put in its place by somebody who added devices, as NVIDIA's container toolkit does.
+ */
+export function hasDeviceProgram(
+  directory: string,
+  instructions: Uint8Array<ArrayBuffer> | undefined,
+): boolean {
+  return withPurpose(POINTER, "look at the device program", () => {
+    const cgroup = openSync(directory, O_PATH | O_DIRECTORY);
+    try {
+      const ids = queryPrograms(cgroup);
+      if (instructions === undefined) return ids.length === 0;
+      const wanted = tagOf(loadProgram(BPF_PROG_TYPE_CGROUP_DEVICE, instructions, LICENCE));
+      return ids.some((id) => {
+        const program = bpf(BPF_PROG_GET_FD_BY_ID, new Uint32Array([id, 0, 0, 0]), "find");
+        return tagOf(program) === wanted;
+      });
+    } catch (error) {
+      throw error instanceof BpfError ? refusal(error, directory) : error;
+    } finally {
+      closeSync(cgroup);
+    }
+  });
+}
+
+/** Returns the kernel's hash of a program's instructions, `tag` of struct bpf_prog_info, and closes the program. */
+function tagOf(program: number): string {
+  try {
+    // u32 type; u32 id; u8 tag[8]
+    const info = new Uint8Array(new ArrayBuffer(16));
+    // bpf_fd, info_len, info
+    const query = new Uint32Array([program, info.length, 0, 0]);
+    setAddress(query, 2, info);
+    bpf(BPF_OBJ_GET_INFO_BY_FD, query, "look at");
+    return Buffer.from(info.buffer, 8, 8).toString("hex");
+  } finally {
+    closeSync(program);
   }
 }
 

@@ -130,8 +130,8 @@ function prepend(
   entries.unshift({ major, minor, allowed });
 }
 
-/** The access that the rules allow to a device. `undefined` is a number that no rule names. */
-function allowedOn(
+/** The access, ACCESS_* bits, that rules of one type allow to a device. `undefined` is a number that no rule names. */
+export function allowedOn(
   rules: readonly DeviceMatch[],
   major: number | undefined,
   minor: number | undefined,

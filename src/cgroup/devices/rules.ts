@@ -1,11 +1,12 @@
 import type { DeviceRule } from "../../spec/types.ts";
 import { invalidResource } from "../limits/cgroup-write.ts";
-import { attachDeviceProgram, type DeviceOptions } from "./attach.ts";
+import { attachDeviceProgram, type DeviceOptions, hasDeviceProgram } from "./attach.ts";
 import {
   ACCESS_ALL,
   ACCESS_MKNOD,
   ACCESS_READ,
   ACCESS_WRITE,
+  allowedOn,
   compileDeviceRules,
   DEV_BLOCK,
   DEV_CHAR,
@@ -24,6 +25,24 @@ export function applyDeviceRules(
   options: DeviceOptions,
 ): void {
   attachDeviceProgram(directory, compileDeviceRules(deviceMatches(rules ?? [])), options);
+}
+
+/** Whether the cgroup has the program that `applyDeviceRules` attaches for these rules. */
+export function hasDeviceRules(directory: string, rules: readonly DeviceRule[]): boolean {
+  return hasDeviceProgram(directory, compileDeviceRules(deviceMatches(rules)));
+}
+
+export interface DeviceNumber {
+  readonly type: "b" | "c";
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** The access that the rules allow to a device: some of the letters of "rwm", or none. */
+export function accessTo({ type, major, minor }: DeviceNumber, rules: readonly DeviceRule[]): string {
+  const kind = type === "b" ? DEV_BLOCK : DEV_CHAR;
+  const matches = deviceMatches(rules).filter((match) => match.type === undefined || match.type === kind);
+  return lettersOf(allowedOn(matches, major, minor));
 }
 
 /** The config's rules, then those of every container, which therefore can't be denied. */
@@ -99,4 +118,12 @@ function accessBits(access: string, index: number): number {
       );
   }
   return bits;
+}
+
+export function lettersOf(access: number): string {
+  return [
+    access & ACCESS_READ ? "r" : "",
+    access & ACCESS_WRITE ? "w" : "",
+    access & ACCESS_MKNOD ? "m" : "",
+  ].join("");
 }

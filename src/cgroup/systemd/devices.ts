@@ -1,14 +1,6 @@
 import type { DeviceRule } from "../../spec/types.ts";
-import {
-  ACCESS_ALL,
-  ACCESS_MKNOD,
-  ACCESS_READ,
-  ACCESS_WRITE,
-  DEV_BLOCK,
-  DEV_CHAR,
-  type DeviceMatch,
-} from "../devices/program.ts";
-import { deviceMatches } from "../devices/rules.ts";
+import { ACCESS_ALL, DEV_BLOCK, DEV_CHAR, type DeviceMatch } from "../devices/program.ts";
+import { deviceMatches, lettersOf } from "../devices/rules.ts";
 import type { UnitProperty } from "./properties.ts";
 
 const POINTER = "/linux/resources/devices";
@@ -74,12 +66,4 @@ function nameOf({ type, major, minor }: Allowed): string {
   const kind = type === DEV_CHAR ? "char" : "block";
   if (major === undefined) return `${kind}-*`;
   return minor === undefined ? `${kind}-${major}` : `/dev/${kind}/${major}:${minor}`;
-}
-
-function lettersOf(access: number): string {
-  return [
-    access & ACCESS_READ ? "r" : "",
-    access & ACCESS_WRITE ? "w" : "",
-    access & ACCESS_MKNOD ? "m" : "",
-  ].join("");
 }

@@ -27,6 +27,7 @@ function placesOf({ positionals }: CommandDescription, commands: Commands): stri
       // More of them, as in `<container-id>...`.
       case "...":
         return IDS;
+      case "device":
       case "file":
         return FILES;
       case "signal":

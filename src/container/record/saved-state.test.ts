@@ -59,6 +59,41 @@ it("writeState gives a record of an older version the present format", () => {
   expect(tryReadState(directory)).toMatchObject({ formatVersion: 1, writtenBy: version });
 });
 
+const device = {
+  path: "/dev/added",
+  source: "/dev/fuse",
+  type: "c",
+  major: 10,
+  minor: 229,
+  access: "rw",
+  made: "node",
+  directories: ["/dev/sub"],
+} as const;
+
+it("writeState gives a record the format 2 only while it has added devices", () => {
+  const directory = stateDirectory();
+  writeState(directory, savedState({ devices: [device] }));
+  expect(tryReadState(directory)).toMatchObject({ formatVersion: 2, devices: [device] });
+  writeState(directory, savedState({ devices: [] }));
+  expect(tryReadState(directory)).toMatchObject({ formatVersion: 1 });
+});
+
+it.each([
+  [{ path: 1 }],
+  [{ type: "p" }],
+  [{ major: -1 }],
+  [{ minor: "7" }],
+  [{ access: undefined }],
+  [{ made: "all" }],
+  [{ directories: "/dev" }],
+  [{ directories: [7] }],
+])("tryReadState refuses a record whose added device has %j", (wrong) => {
+  const directory = stateDirectory();
+  const record = { ...savedState(), devices: [{ ...device, ...wrong }] };
+  writeFileSync(`${directory}/state.json`, JSON.stringify(record));
+  expect(() => tryReadState(directory)).toThrow(/is damaged/);
+});
+
 it("tryReadState refuses a record of a newer format, whatever else is in it", () => {
   const directory = stateDirectory();
   const path = `${directory}/state.json`;
@@ -68,10 +103,10 @@ it("tryReadState refuses a record of a newer format, whatever else is in it", ()
     expect(error).toBeInstanceOf(NewerFormatError);
     return error.message;
   };
-  const thisVersion = `this is runts ${version}, which knows formats up to 1`;
+  const thisVersion = `this is runts ${version}, which knows formats up to 2`;
   const remedy = "install the newer version, or delete the container with it";
-  expect(refusal({ formatVersion: 2, writtenBy: "2.0.0" })).toBe(
-    `${path} has format 2, written by runts 2.0.0; ${thisVersion}: ${remedy}`,
+  expect(refusal({ formatVersion: 3, writtenBy: "2.0.0" })).toBe(
+    `${path} has format 3, written by runts 2.0.0; ${thisVersion}: ${remedy}`,
   );
   expect(refusal({ ...savedState(), formatVersion: 3, writtenBy: 7 })).toBe(
     `${path} has format 3, written by a newer version of runts; ${thisVersion}: ${remedy}`,

@@ -16,12 +16,19 @@ import type { ExitStatus } from "../process/exit-status.ts";
 import { startTimeOf } from "../process/process-status.ts";
 
 /**
- * The format of a container's directory: of the record, and of all else by which a command of another version of runts manages the
+ * The newest format of a container's directory: of the record, and of all else by which a command of another version of runts manages the
  * container, such as what `start` and the waiting init say to each other. It is raised only by a change with which older versions would
  * manage a container wrongly; a field that they may ignore does not raise it. Each version reads all earlier formats. Records of 0.1.0
  * have no number: they are of format 1.
+ *
+ * Format 2 has `devices`. An older version would apply the device rules of an `update` without those of these devices, and take the devices
+ * from the container. So a record is of format 2 only while it has some.
  */
-const FORMAT = 1;
+const NEWEST_FORMAT = 2;
+
+function formatOf({ devices = [] }: SavedState): number {
+  return devices.length > 0 ? 2 : 1;
+}
 
 /**
  * The record of a container. Its directory, `ROOT/ID`, has mode 0711 and holds:
@@ -55,6 +62,8 @@ export interface SavedState {
   readonly scope?: SavedScope;
   /** Groups of resctrl that the container is in; absent for one without intelRdt. */
   readonly resctrl?: SavedGroups;
+  /** The devices that `devices add` has added; absent for none. */
+  readonly devices?: readonly SavedDevice[];
   /** `pipe:[INODE]` of each standard stream that is a pipe, which a restore can replace; absent if none is. */
   readonly pipes?: readonly string[];
   /** Whether the container's processes end with init: it has a pid namespace of its own. */
@@ -77,6 +86,23 @@ export interface SavedState {
   readonly lastOperations: readonly ExecOperation[];
   /** How init has ended; absent until somebody who knows it notes it. Older versions ignore it. */
   readonly exitStatus?: ExitStatus;
+}
+
+/** A device that was added to the container while it ran. */
+export interface SavedDevice {
+  /** Clean absolute path in the container. */
+  readonly path: string;
+  /** Path of the node on the host that was named. */
+  readonly source: string;
+  readonly type: "b" | "c";
+  readonly major: number;
+  readonly minor: number;
+  /** Letters of "rwm". */
+  readonly access: string;
+  /** What was made at the path: a node; a mount of the host's node on an empty file; nothing, since the container had the node. */
+  readonly made: "node" | "mount" | "nothing";
+  /** Directories that were made for it, each after those above it. */
+  readonly directories: readonly string[];
 }
 
 /** A process of the host, in the pid namespace of the runtime, with its start as above. */
@@ -154,7 +180,7 @@ export function startSocketPath(directory: string): string {
 export function writeState(directory: string, state: SavedState): void {
   const temporary = `${directory}/state.json.new`;
   withPurpose("", "write the state record, by which delete can undo everything", () => {
-    const record = { ...state, formatVersion: FORMAT, writtenBy: version };
+    const record = { ...state, formatVersion: formatOf(state), writtenBy: version };
     writeFileSync(temporary, JSON.stringify(record), { mode: 0o600 });
     renameSync(temporary, `${directory}/state.json`);
   });
@@ -187,11 +213,12 @@ export function tryReadState(directory: string): SavedState | undefined {
 export class NewerFormatError extends RuntsError {}
 
 function checkFormat(path: string, value: unknown): void {
-  if (!isObject(value) || !isNaturalNumber(value.formatVersion) || value.formatVersion <= FORMAT) return;
+  if (!isObject(value) || !isNaturalNumber(value.formatVersion) || value.formatVersion <= NEWEST_FORMAT)
+    return;
   const { formatVersion, writtenBy } = value;
   const writer = typeof writtenBy === "string" ? `runts ${writtenBy}` : "a newer version of runts";
   throw new NewerFormatError(
-    `${path} has format ${formatVersion}, written by ${writer}; this is runts ${version}, which knows formats up to ${FORMAT}: ` +
+    `${path} has format ${formatVersion}, written by ${writer}; this is runts ${version}, which knows formats up to ${NEWEST_FORMAT}: ` +
       "install the newer version, or delete the container with it",
     { operation: "read", path },
   );
@@ -218,7 +245,7 @@ const OBJECTS = ["hostMount", "scope", "resctrl"];
 /** Checks the types of the fields by which processes are killed and things removed. A field that an older version did not write is absent. */
 function isSavedState(value: unknown): value is SavedState {
   if (!isObject(value)) return false;
-  const { creator, criu, recorder, annotations, lastOperations } = value;
+  const { creator, criu, recorder, annotations, lastOperations, devices } = value;
   return (
     hasAll(value, STRINGS, (field) => typeof field === "string") &&
     hasAll(value, NUMBERS, isNaturalNumber) &&
@@ -230,6 +257,7 @@ function isSavedState(value: unknown): value is SavedState {
     (criu === undefined || isSavedProcess(criu)) &&
     (value.exitStatus === undefined || isExitStatus(value.exitStatus)) &&
     (recorder === undefined || isSavedRecorder(recorder)) &&
+    (devices === undefined || (Array.isArray(devices) && devices.every(isSavedDevice))) &&
     isObject(annotations) &&
     Array.isArray(lastOperations) &&
     areObjects(lastOperations)
@@ -252,6 +280,20 @@ function isSavedRecorder(value: unknown): value is SavedRecorder {
     hasAll(value, ["calls", "values"], isNaturalNumber) &&
     hasAll(value, ["merge", "noNewPrivileges"], (field) => typeof field === "boolean") &&
     typeof value.file === "string"
+  );
+}
+
+function isSavedDevice(value: unknown): value is SavedDevice {
+  if (!isObject(value)) return false;
+  const { path, source, type, access, made, directories } = value;
+  return (
+    [path, source, access].every((field) => typeof field === "string") &&
+    (type === "b" || type === "c") &&
+    (made === "node" || made === "mount" || made === "nothing") &&
+    isNaturalNumber(value.major) &&
+    isNaturalNumber(value.minor) &&
+    Array.isArray(directories) &&
+    directories.every((directory) => typeof directory === "string")
   );
 }
 

@@ -19,6 +19,7 @@ import { type InitPlan, isInUserNamespace, type ReplyCheck } from "../init-plan.
 import { attach, cleanPath, components, openOrCreate, protectHostNode } from "../rootfs-paths.ts";
 import { isDeviceNode, makedev } from "../structs.ts";
 import { openTarget } from "./made-mounts.ts";
+import { parseMountOptions } from "./options.ts";
 import { devIsBound, type MountRequest, PTMX } from "./requests.ts";
 
 /** config-linux.md, Default Devices. */
@@ -69,6 +70,16 @@ function deviceNodes({ config }: Pick<InitPlan, "config">): DeviceNode[] {
     pointer: DEFAULTS_POINTER,
   }));
   return [...defaults, ...own];
+}
+
+/** The devices that a container is created with. Where /dev is a bind mount, runts makes none. */
+export function configDevices(config: Config): (DeviceNode & { readonly isDefault: boolean })[] {
+  const isBound = (config.mounts ?? []).some(
+    ({ destination, type, options = [] }) =>
+      cleanPath(destination) === "/dev" && parseMountOptions(options, type).bind,
+  );
+  if (isBound) return [];
+  return deviceNodes({ config }).map((node) => ({ ...node, isDefault: node.pointer === DEFAULTS_POINTER }));
 }
 
 /** Paths of the devices of a container whose /dev isn't a bind mount. */
