@@ -13,8 +13,8 @@ const root = join(import.meta.dirname, "..");
 /** Layers of src that one of them may import, beside itself and bindings. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   main: ["warm", "freeze", "cli", "version"],
-  warm: ["cli", "inspect", "explain", "seccomp", "spec"],
-  library: ["container", "plan", "spec", "errors", "log"],
+  warm: ["cli", "inspect", "explain", "sandbox", "seccomp", "spec"],
+  library: ["sandbox", "container", "plan", "spec", "errors", "log"],
   cli: [
     "freeze",
     "debug",
@@ -22,6 +22,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "profile",
     "validate",
     "explain",
+    "sandbox",
     "container",
     "criu",
     "spec",
@@ -30,6 +31,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "version",
   ],
   debug: ["container", "log"],
+  sandbox: ["container", "plan", "spec", "errors", "log", "version"],
   freeze: ["errors"],
   profile: ["container", "version"],
   inspect: ["container", "cgroup", "plan", "spec", "errors"],

@@ -12,7 +12,8 @@
  *   container's program closes it. RUNTS_GAPS=<first>-<last>,… lists these numbers, and RUNTS_FDS counts them as open.
  * - The engine, its allocator and the dynamic linker obey environment variables: BUN_*, JSC_*, NODE_*, MALLOC_*, LD_*. A privileged
  *   runtime must not let its caller, or a hook that calls it, decide what it loads. Only the variables that runts documents pass. ld.so(8)
- *   runs before the engine's main, so this is a separate program, linked with nothing.
+ *   runs before the engine's main, so this is a separate program, linked with nothing. `runts sandbox --env NAME` passes a variable of the
+ *   caller to the command: the engine gets it as RUNTS_ENV_NAME=value, a name that none of these obeys.
  * - The engine does not start in a working directory that was removed. containerd's shim is in one as soon as its pod's sandbox is deleted,
  *   and has to delete the other containers then. So the launcher leaves such a directory.
  * - The engine would need other code to verify the libraries that it loads, and loading that code takes longer than the libraries. So the
@@ -92,7 +93,10 @@ static struct library { const char *file, *variable; char entry[32]; } libraries
 	{ "koffi-cxx.so", "RUNTS_KOFFI_CXX=", "" },
 };
 enum { LIBRARIES = sizeof libraries / sizeof *libraries };
-static char *environment[PASSED + ADDED + LIBRARIES + 4];
+/* The variables that `sandbox --env NAME` names, and all their texts. What does not fit is left out; src/sandbox/environment.ts has the message. */
+enum { MOST_NAMED = 64 };
+static char named[64 << 10];
+static char *environment[PASSED + ADDED + LIBRARIES + MOST_NAMED + 4];
 /* The limits of open files that this process was started with, and the descriptors that it has opened for the engine. */
 static struct rlimit64 own_limit;
 static u32 opened[MOST_HANDED + LIBRARIES];
@@ -120,12 +124,14 @@ static i64 syscall5(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
 
 static i64 syscall4(u64 nr, u64 a, u64 b, u64 c, u64 d) { return syscall5(nr, a, b, c, d, 0); }
 
-static void say(const char *text)
+static u64 text_length(const char *text)
 {
 	u64 length = 0;
 	while (text[length]) length++;
-	syscall4(SYS_write, 2, (u64)text, length, 0);
+	return length;
 }
+
+static void say(const char *text) { syscall4(SYS_write, 2, (u64)text, text_length(text), 0); }
 
 __attribute__((noreturn)) static void leave(const char *before, const char *about, const char *after)
 {
@@ -246,6 +252,36 @@ static int fill_gaps(u64 count)
 	return to > first;
 }
 
+/* Whether a word of the command line, or what follows `=` in it, is the name of this entry of the environment. */
+static int is_named(const char *word, const char *entry)
+{
+	const char *name = entry;
+	while (*word && *word == *name) word++, name++;
+	if (!*word && *name == '=' && name > entry) return 1;
+	while (*word && *word != '=') word++;
+	return *word == '=' && is_named(word + 1, entry);
+}
+
+/*
+ * Adds RUNTS_ENV_NAME for each variable that a word of `sandbox` names. Only the engine knows which words are options. Adding more
+ * variables than needed does no harm.
+ */
+static char **put_named(char **to, char *const *argv, char *const *caller)
+{
+	int is_sandbox = 0;
+	for (char *const *word = argv; *word; word++) is_sandbox |= after(*word, "sandbox") && !*after(*word, "sandbox");
+	char *end = named, **last = to + MOST_NAMED;
+	for (; is_sandbox && *caller && to < last; caller++) {
+		char *const *word = argv;
+		while (*word && !is_named(*word, *caller)) word++;
+		if (!*word || text_length(*caller) >= (u64)(named + sizeof named - end) - sizeof "RUNTS_ENV_") continue;
+		*to++ = end;
+		end = put_text(put_text(end, "RUNTS_ENV_"), *caller) + 1;
+		if (named + sizeof named - end <= (i64)sizeof "RUNTS_ENV_") break;
+	}
+	return to;
+}
+
 /* Writes the environment of the engine except the libraries; returns the place for those. */
 static char **fill_environment(char *const *argv, char *const *caller)
 {
@@ -257,6 +293,7 @@ static char **fill_environment(char *const *argv, char *const *caller)
 				break;
 			}
 	for (int i = 0; i < ADDED; i++) *to++ = added[i];
+	to = put_named(to, argv, caller);
 	if (fill_gaps(handed_by(argv))) *to++ = gaps;
 	u64 open = 0;
 	while (is_open(FIRST_HANDED + open)) open++;

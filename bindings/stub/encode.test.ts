@@ -82,6 +82,7 @@ describe("operation", () => {
     ["copy", 0x10002],
     ["load", 0x10003],
     ["await", 0x10004],
+    ["init", 0x10005],
   ] as const)("%s has the number of the stub", (call, nr) => {
     expect(operation((program) => program.do(call, [])).nr).toBe(nr);
   });

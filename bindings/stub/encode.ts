@@ -28,6 +28,7 @@ const STUB_CALLS: Readonly<Record<StubCall, number>> = {
   copy: 0x10002,
   load: 0x10003,
   await: 0x10004,
+  init: 0x10005,
 };
 const GUARDS: Readonly<Record<Guard, number>> = { ok: 1, failed: 2, zero: 3, positive: 4 };
 

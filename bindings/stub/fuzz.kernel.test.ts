@@ -47,7 +47,7 @@ class Programs {
 
   #operation(body: number, output: number): PartialOperation {
     const random = this.#random;
-    const unknown = [0x10005, 0x1ffff, 0xffffffff];
+    const unknown = [0x10006, 0x1ffff, 0xffffffff];
     const nr = random.pick([
       0x10000,
       0x10000,

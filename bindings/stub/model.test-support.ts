@@ -9,7 +9,7 @@ const REGISTERS = 4096;
 const MAX_BODY = 16 << 20;
 const [EINVAL, ENOSYS, EPROTO, ECANCELED] = [22, 38, 71, 125];
 const [STORE, SET_CHANNEL, COPY, LOAD] = [0x10000, 0x10001, 0x10002, 0x10003];
-const LAST_CALL = 0x10004;
+const LAST_CALL = 0x10005;
 const QUIET = 1;
 
 /** A number, an address in the program, or a value that the model can't know: a pid, or an address in an earlier program. */

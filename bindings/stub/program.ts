@@ -32,9 +32,10 @@ export type Guard = "ok" | "failed" | "zero" | "positive";
 
 /**
  * Operations of the stub itself, in addition to system calls. `await` takes an address and spins until another process has written a
- * non-zero word there.
+ * non-zero word there. `init` forks: the child goes on with the program, and the parent stays pid 1, reaps, passes signals on to the child, and
+ * exits with its code.
  */
-export type StubCall = "store" | "set-channel" | "copy" | "load" | "await";
+export type StubCall = "store" | "set-channel" | "copy" | "load" | "await" | "init";
 
 export interface Operation {
   readonly call: SyscallName | StubCall;

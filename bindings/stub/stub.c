@@ -16,13 +16,16 @@ typedef long i64;
 
 #if defined(__x86_64__)
 enum { SYS_mmap = 9, SYS_munmap = 11, SYS_sendmsg = 46, SYS_recvmsg = 47, SYS_exit_group = 231 };
+enum { SYS_rt_sigaction = 13, SYS_rt_sigprocmask = 14, SYS_clone = 56, SYS_wait4 = 61, SYS_kill = 62, SYS_rt_sigtimedwait = 128 };
 #elif defined(__aarch64__)
 enum { SYS_mmap = 222, SYS_munmap = 215, SYS_sendmsg = 211, SYS_recvmsg = 212, SYS_exit_group = 94 };
+enum { SYS_rt_sigaction = 134, SYS_rt_sigprocmask = 135, SYS_clone = 220, SYS_wait4 = 260, SYS_kill = 129, SYS_rt_sigtimedwait = 137 };
 #else
 #error "runts supports x86-64 and arm64"
 #endif
 
-enum { SYS_openat2 = 437 }; /* the same number on all architectures */
+enum { SYS_close_range = 436, SYS_openat2 = 437 }; /* the same numbers on all architectures */
+enum { SIGCHLD = 17, SIG_BLOCK = 0, SIG_SETMASK = 2, WNOHANG = 1 };
 enum { MAX_ATTEMPTS = 1000 };
 enum { EAGAIN = 11, EINVAL = 22, EPROTO = 71, ETIMEDOUT = 110, ECANCELED = 125 };
 enum { MSG_WAITALL = 0x100, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000 };
@@ -38,7 +41,7 @@ enum {
 enum guard { ALWAYS, IF_NOT_NEGATIVE, IF_NEGATIVE, IF_ZERO, IF_POSITIVE };
 enum kind { CONSTANT, ADDRESS, REGISTER, OUTPUT };
 /* Operations of the stub itself have numbers above those of all system calls. */
-enum { OP_STORE = 0x10000, OP_SET_CHANNEL, OP_COPY, OP_LOAD, OP_AWAIT };
+enum { OP_STORE = 0x10000, OP_SET_CHANNEL, OP_COPY, OP_LOAD, OP_AWAIT, OP_INIT };
 enum { MAX_SPINS = 1u << 30 }; /* tens of seconds */
 enum { FLAG_QUIET = 1 }; /* no reply unless the program fails */
 
@@ -234,6 +237,49 @@ static i64 call_kernel(u64 nr, const u64 args[6])
 	return result;
 }
 
+/* The beginning of siginfo_t. The kernel writes all 128 bytes. */
+struct siginfo { u32 signal, error; int code; u32 rest[29]; };
+/* As rt_sigaction(2) takes it; all zero means SIG_DFL. */
+struct sigaction { u64 handler, flags, restorer, mask; };
+
+/* Reaps all children that have ended, and exits with the child's code once it is among them: as a shell does, with 128 + n for signal n. */
+static void reap(i64 child)
+{
+	i64 pid;
+	u32 status;
+	while ((pid = syscall6(SYS_wait4, -1, (u64)&status, WNOHANG, 0, 0, 0)) > 0)
+		if (pid == child) leave(status & 0x7f ? 128 + (status & 0x7f) : (status >> 8) & 0xff);
+}
+
+/*
+ * Forks. The child returns, and goes on with the program. The parent is pid 1 of a pid namespace, and stays that: it reaps orphans, passes
+ * signals on to the child, and exits when the child does. The kernel drops signals to pid 1 that it has no handler for, but not blocked ones:
+ * pid_namespaces(7), and sig_ignored() in kernel/signal.c. What the kernel sends by itself (SI_KERNEL, as by Ctrl-C at a terminal) is not
+ * passed on: the child gets that, too.
+ */
+static i64 become_init(void)
+{
+	u64 all = ~0ul, mask;
+	struct sigaction dfl = { 0, 0, 0, 0 }, inherited;
+	syscall6(SYS_rt_sigprocmask, SIG_BLOCK, (u64)&all, (u64)&mask, sizeof all, 0, 0);
+	/* Where SIGCHLD is ignored, the kernel reaps children, and their exit codes are lost. */
+	syscall6(SYS_rt_sigaction, SIGCHLD, (u64)&dfl, (u64)&inherited, sizeof all, 0, 0);
+	i64 child = syscall6(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
+	if (child <= 0) {
+		syscall6(SYS_rt_sigaction, SIGCHLD, (u64)&inherited, 0, sizeof all, 0, 0);
+		syscall6(SYS_rt_sigprocmask, SIG_SETMASK, (u64)&mask, 0, sizeof all, 0, 0);
+		return child;
+	}
+	/* The end of the child's pipes, and of its channel, is not to wait for this process. */
+	syscall6(SYS_close_range, 0, ~0u, 0, 0, 0, 0);
+	for (;;) {
+		struct siginfo info;
+		i64 signal = syscall6(SYS_rt_sigtimedwait, (u64)&all, (u64)&info, 0, sizeof all, 0, 0);
+		if (signal == SIGCHLD) reap(child);
+		else if (signal > 0 && info.code <= 0) syscall6(SYS_kill, child, signal, 0, 0, 0, 0);
+	}
+}
+
 static i64 run_op(const struct op *op, const u64 args[6], const u8 *body, u64 length)
 {
 	switch (op->nr) {
@@ -248,6 +294,7 @@ static i64 run_op(const struct op *op, const u64 args[6], const u8 *body, u64 le
 		if ((args[1] != 2 && args[1] != 4) || !is_inside(args[0], args[1], body, length)) return -EINVAL;
 		return args[1] == 2 ? *(u16 *)args[0] : *(u32 *)args[0];
 	case OP_AWAIT: return await_word((const volatile u32 *)args[0]);
+	case OP_INIT: return become_init();
 	default:
 		if (op->nr > OP_STORE) return -EINVAL;
 		return call_kernel(op->nr, args);

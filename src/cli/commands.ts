@@ -18,6 +18,7 @@ import { psCommand } from "./commands/ps.ts";
 import { restoreCommand } from "./commands/restore.ts";
 import { resumeCommand } from "./commands/resume.ts";
 import { runCommand } from "./commands/run.ts";
+import { sandboxCommand } from "./commands/sandbox.ts";
 import { seccompCommand } from "./commands/seccomp.ts";
 import { specCommand } from "./commands/spec.ts";
 import { startCommand } from "./commands/start.ts";
@@ -48,6 +49,7 @@ export const commands: readonly Command[] = [
   restoreCommand,
   resumeCommand,
   runCommand,
+  sandboxCommand,
   seccompCommand,
   specCommand,
   startCommand,

@@ -2,6 +2,7 @@ import type { Log } from "../log.ts";
 import type { StandardStreams } from "../plan/process/stdio.ts";
 import type { Config } from "../spec/types.ts";
 import type { Caller } from "./caller/caller.ts";
+import type { EventSource } from "./stdio/foreground.ts";
 
 /** The global options, which hold for every operation. */
 export interface GlobalOptions {
@@ -36,6 +37,10 @@ export interface CreateOptions {
   readonly configText?: Uint8Array;
   /** Descriptors that the container gets as its standard streams; without them, the caller's own. */
   readonly stdio?: StandardStreams;
+  /** Whether `root.path` is an empty directory that is made in the container's directory, and goes with it. */
+  readonly makesRootfs?: boolean;
+  /** Whether pid 1 is an init of runts, which reaps, passes signals on, and is killed when the runtime ends. The container needs a pid namespace. */
+  readonly underInit?: boolean;
   readonly noPivot: boolean;
   readonly noNewKeyring: boolean;
   /** Number of descriptors, from 3 on, that reach the container. */
@@ -63,4 +68,6 @@ export interface RunOptions extends CreateOptions {
   readonly detach: boolean;
   readonly keep: boolean;
   readonly noSubreaper: boolean;
+  /** Makes a further source of events to serve in the foreground, for init of this pid. */
+  readonly serve?: (pid: number) => EventSource;
 }

@@ -86,9 +86,10 @@ export function createLocked(
     // Take the id, and check what the config asks for. Only the container's directory has to be removed if that fails.
     const preserved = preservedFds(options.preserveFds, true);
     container.makeDirectory(bytes);
+    if (options.makesRootfs === true) container.makeRootfs(mapped);
     const { config, env } = withNotifySocket(mapped, container.directory, warn);
     const namespaces = namespacesOf(config);
-    const rootfs = rootfsOf(config, bundle);
+    const rootfs = rootfsOf(config, options.makesRootfs === true ? container.directory : bundle);
     const features = container.prepareFeatures(config, process, rootfs);
     const mapIds = idMapperFor(config.linux ?? {}, namespaces, caller);
     const keyring = options.noNewKeyring ? undefined : newKeyringName(options.id);
@@ -134,6 +135,7 @@ export function createLocked(
         gaps: preserved.gaps,
         inheritedNofile: inheritedNofile(),
         seccomp: features.seccomp,
+        underInit: options.underInit ?? false,
       },
     };
     const session = new Session(pending);

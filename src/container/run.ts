@@ -57,9 +57,14 @@ async function run(
   try {
     foreground = new Foreground(created.state.pid, terminal.relay());
     if (agent !== undefined) foreground.serve(agent);
+    if (options.serve !== undefined) foreground.serve(options.serve(created.state.pid));
     recording?.follow(created);
     // A service in the foreground stays its manager's main process, and passes on what the container says of its state.
-    const relay = await startOrDelete(context, created, { notify: "by caller", agent });
+    const relay = await startOrDelete(context, created, {
+      notify: "by caller",
+      agent,
+      underInit: options.underInit ?? false,
+    });
     if (relay !== undefined) foreground.serve(relay);
     const exit = foreground.wait();
     if (options.keep) noteExit(context, created.state, exit);

@@ -31,6 +31,8 @@ export interface StartOptions {
   readonly notify: "until ready" | "by caller" | "by nobody";
   /** Takes the seccomp listener in place of the config's agent. */
   readonly agent?: SeccompAgent | undefined;
+  /** Whether the container was created with this option: its init executes nothing then, but a child of it does. */
+  readonly underInit?: boolean;
   /** The container, if the caller has made it just now: its lock is released here. */
   readonly created?: Created;
 }
@@ -59,7 +61,7 @@ export async function startContainer(
 function startLocked(
   context: GlobalOptions,
   { directory, saved, status }: LockedContainer,
-  { notify, agent: ownAgent }: StartOptions,
+  { notify, agent: ownAgent, underInit = false }: StartOptions,
 ): { readonly saved: SavedState; readonly relay: NotifyRelay | undefined } {
   checkStartable(saved, status);
   // Only now: the socket of a container that runs belongs to the process that has started it.
@@ -69,7 +71,10 @@ function startLocked(
     if (saved.hasStartContainer) runStartContainerHooks(context, directory, saved);
     // Before init is released: a container whose agent can't be reached stays as it is.
     if (saved.hasListener && ownAgent === undefined) connected = connectToConfiguredAgent(directory);
-    releaseInit(directory, saved, saved.hasListener ? (ownAgent ?? connected) : undefined);
+    releaseInit(directory, saved, {
+      agent: saved.hasListener ? (ownAgent ?? connected) : undefined,
+      underInit,
+    });
     if (saved.hasPoststart) runPoststartHooks(context, directory, saved);
     return { saved, relay };
   } catch (error) {
@@ -124,7 +129,11 @@ function connectToConfiguredAgent(directory: string): SeccompAgent {
  * Step 8: connects to init, which waits for that, and waits for its execve, which closes the connection. Until then init sends the reason
  * if it fails. The agent gets the listener of init's seccomp filter.
  */
-function releaseInit(directory: string, saved: SavedState, agent: SeccompAgent | undefined): void {
+function releaseInit(
+  directory: string,
+  saved: SavedState,
+  { agent, underInit }: { readonly agent: SeccompAgent | undefined; readonly underInit: boolean },
+): void {
   const { pid, startTime } = saved;
   const path = startSocketPath(directory);
   const connection = connectToInit(path, saved);
@@ -141,7 +150,7 @@ function releaseInit(directory: string, saved: SavedState, agent: SeccompAgent |
       const reason = withExecHint(failed, { pid, channel: connection, process: config.process });
       throw reason === failed ? withLandlockHint(failed, config) : reason;
     }
-    checkHasExecuted("start", pid, () => readValidConfig(directory));
+    if (!underInit) checkHasExecuted("start", pid, () => readValidConfig(directory));
   } finally {
     closeSync(connection);
     withPurpose("", "remove the socket that init has waited on", () => rmSync(path, { force: true }));

@@ -6,7 +6,7 @@ import { hookOf } from "../container/hooks/hooks.ts";
 import { failureOf, type StepLog } from "./steps.ts";
 
 /** Operations that make no system call, or are about the stub's channel: they are not steps. */
-const OWN = new Set(["store", "copy", "load", "set-channel", "await"]);
+const OWN = new Set(["store", "copy", "load", "set-channel", "await", "init"]);
 
 /**
  * Logs the steps of a program when the reply to it arrives. The last program, which may wait for `start`, gets no reply: its steps are

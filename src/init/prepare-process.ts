@@ -45,7 +45,7 @@ export interface ProcessOptions {
     | { readonly plan: (program: Program) => void; readonly apply: (pid: number) => void }
     | undefined;
   readonly landlock: LandlockDomain | undefined;
-  readonly start: Pick<ExecProgramOptions, "keepFds" | "gaps" | "inheritedNofile" | "seccomp">;
+  readonly start: Pick<ExecProgramOptions, "keepFds" | "gaps" | "inheritedNofile" | "seccomp" | "underInit">;
 }
 
 /** A process whose preparation is planned, with what depends on the replies. */

@@ -20,7 +20,9 @@ export function planExec(session: Session, options: ExecPlanOptions): PlannedPro
   (options.chooseCpus ?? resetCpuAffinity)(program);
   program.about("", "clear the umask for the set-up");
   program.do("umask", [0]);
-  if (options.inUserNamespace) becomeRootOf(program, setsGroups(options.credentials));
+  // EINVAL: the user namespace has no root, only the ids of its processes.
+  if (options.inUserNamespace)
+    becomeRootOf(program, setsGroups(options.credentials), { tolerate: ["EINVAL"] });
   program.about("", "open the container's root directory");
   const root = program.call("openat", [AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0]);
   const { consoleSocket } = options;

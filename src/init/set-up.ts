@@ -14,6 +14,7 @@ import {
   enterCgroupNamespace,
   joinSessionKeyring,
   resetCpuAffinity,
+  rootIds,
   setNames,
   unshareAsRoot,
 } from "../plan/namespaces.ts";
@@ -149,8 +150,11 @@ export function planMounts(
   openBindSources(program, requests);
   const hostNull = openNullForMasks(session, plan);
   if (hasNamespace(plan.namespaces, "user")) {
-    const staysDumpable = options.staysDumpable && plan.namespaces.created.has("user");
-    becomeRootOf(program, setsGroups(options.credentials), staysDumpable);
+    const isNew = plan.namespaces.created.has("user");
+    becomeRootOf(program, setsGroups(options.credentials), {
+      staysDumpable: options.staysDumpable && isNew,
+      ...(isNew && { ids: rootIds(plan.config.linux ?? {}) }),
+    });
   }
   unshareAsRoot(program, plan);
   bringLoopbackUp(program, plan);

@@ -1,4 +1,4 @@
-import { BUNDLES, CONSOLE_SOCKET, LOG, ROOT } from "./warm-host.ts";
+import { BUNDLES, CONSOLE_SOCKET, LOG, ROOT, WORK } from "./warm-host.ts";
 
 export interface UsualCommand {
   readonly argv: readonly string[];
@@ -13,8 +13,13 @@ export function usersCommands(): UsualCommand[] {
     ...life("unprivileged"),
     { argv: global("run", "--bundle", `${BUNDLES}/unprivileged`, "foreground") },
     { argv: ["spec", "--rootless", "--bundle", `${BUNDLES}/new`] },
+    ...(keepsFilters ? sandbox : []),
   ];
 }
+
+const sandbox: readonly UsualCommand[] = [
+  { argv: global("sandbox", "--rw", WORK, "--env", "A=b", "--timeout", "60s", "--", "true") },
+];
 
 /** Commands that root runs before the freeze. The order counts: later ones use the containers that earlier ones made. */
 export function usualCommands(): UsualCommand[] {
@@ -32,6 +37,7 @@ export function usualCommands(): UsualCommand[] {
     { argv: global("state", "unknown"), exitCode: 1, says: /does not exist/ },
     { argv: global("create", "--bundle", `${BUNDLES}/invalid`, "invalid"), exitCode: 1, says: /\/root/ },
     { argv: ["spec", "--bundle", `${BUNDLES}/new`] },
+    ...(keepsFilters ? sandbox : []),
     { argv: ["bundle"], exitCode: 3, says: /No help topic/ },
   ];
 }

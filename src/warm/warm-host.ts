@@ -5,9 +5,10 @@ import { SimulatedKernel } from "../explain/simulation/kernel.ts";
 import { SimulatedStubs } from "../explain/simulation/stubs.ts";
 import { simulateSystemd } from "../explain/simulation/systemd.ts";
 import { ContainerView } from "../inspect/container-view.ts";
+import { sandboxSeccomp } from "../sandbox/seccomp.ts";
 import { cacheDirectory, cacheKey } from "../seccomp/cache.ts";
-import { readConfig } from "../spec/config.ts";
-import type { ConfigInput } from "../spec/config-input.ts";
+import { parseConfig, readConfig } from "../spec/config.ts";
+import { type ConfigInput, inputText } from "../spec/config-input.ts";
 import {
   BOUND_FILES,
   filtered,
@@ -29,6 +30,8 @@ export const CONSOLE_SOCKET = "/run/console.sock";
 export const USER = 1000;
 export const LOG = "/run/warm.log";
 export const BUNDLES = "/var/lib/warm";
+/** A directory that a sandbox works in. */
+export const WORK = "/var/lib/work";
 const LIBSECCOMP = "/usr/lib/libseccomp.so.2";
 
 /** Directories of which everything below is defined here. */
@@ -108,7 +111,12 @@ export class WarmHost {
     files.assumesCgroups = true;
     files.readHost = () => "";
     files.owner = uid;
-    const directories = [...TOP, BUNDLES, ...Object.keys(BUNDLE_CONFIGS).map((name) => `${BUNDLES}/${name}`)];
+    const directories = [
+      ...TOP,
+      BUNDLES,
+      WORK,
+      ...Object.keys(BUNDLE_CONFIGS).map((name) => `${BUNDLES}/${name}`),
+    ];
     for (const path of directories) files.make(path, "directory");
     files.make(`${BUNDLES}/new`, "directory");
     for (const [path, content] of Object.entries(FILES)) files.make(path, "file", content);
@@ -129,15 +137,22 @@ export class WarmHost {
     }
   }
 
-  /** Puts the compiled filter into the cache, as an earlier container would have. */
+  /** Puts the compiled filters into the cache, as earlier containers would have. */
   async cacheFilter(): Promise<void> {
     await import("../seccomp/compile.ts");
     const { storeFilter } = await import("../seccomp/cache-store.ts");
-    const { seccomp } = readConfig(`${BUNDLES}/filtered`).linux ?? {};
-    if (seccomp === undefined) throw new Error("warm-up: the bundle has lost its filter");
+    const config = filtered("sandbox");
+    const sandbox = { ...config, linux: { ...config.linux, seccomp: sandboxSeccomp(process.arch) } };
+    const profiles = [
+      readConfig(`${BUNDLES}/filtered`),
+      parseConfig(inputText(sandbox, "sandbox"), "sandbox"),
+    ];
     this.#kernel.files.make(ROOT, "directory", "", 0o700);
-    const filter = new Uint8Array(8);
-    storeFilter(cacheDirectory(ROOT), cacheKey(seccomp), { filter, flags: 0, notifies: false }, []);
+    for (const { linux } of profiles) {
+      if (linux?.seccomp === undefined) throw new Error("warm-up: a config has lost its filter");
+      const filter = new Uint8Array(8);
+      storeFilter(cacheDirectory(ROOT), cacheKey(linux.seccomp), { filter, flags: 0, notifies: false }, []);
+    }
   }
 
   takeErrors(): string {

@@ -5,6 +5,7 @@ import type { Cpu, IntelRdt, LinuxResources, Memory } from "../../spec/types.ts"
 import { defineCommand } from "../command.ts";
 import type { OptionTable, OptionValues } from "../options/option.ts";
 import { oneContainer } from "../options/shared-options.ts";
+import { parseSize } from "../options/size.ts";
 
 /** All are strings: their values may be negative or have a unit. */
 const options = {
@@ -180,21 +181,13 @@ function integer(values: Values, name: OptionName, { minimum, maximum }: Range):
   throw invalidValue(name, text, `must be an integer from ${minimum} to ${maximum}`);
 }
 
-const UNITS = "bkmgtp";
-const SIZE = /^(\d{1,19})(?:\.(\d{1,9}))? ?(?:([kmgtp])i?b?|b)?$/i;
-
-/** Bytes, in the notation of docker's units package: `64m`, `1.5GiB`; -1 is unlimited. */
+/** Bytes; -1 is unlimited. */
 function size(values: Values, name: OptionName): bigint | undefined {
   const text = values[name];
   if (text === undefined) return undefined;
   if (text === "-1") return -1n;
-  const [match, whole = "0", fraction = "", unit = "b"] = SIZE.exec(text) ?? [];
-  if (match !== undefined) {
-    const factor = 1024n ** BigInt(UNITS.indexOf(unit.toLowerCase()));
-    // Digits after the point are exact too: 0.1g is 107374182 bytes.
-    const value = (BigInt(whole + fraction) * factor) / 10n ** BigInt(fraction.length);
-    if (value <= INT64.maximum) return value;
-  }
+  const value = parseSize(text);
+  if (value !== undefined) return value;
   throw invalidValue(name, text, 'must be a number of bytes, such as "64m", or -1');
 }
 

@@ -1,6 +1,10 @@
 import { UNDO, withPurpose } from "../../../bindings/ffi/purpose.ts";
+import { mkdirSync } from "../../../bindings/linux/directories.ts";
+import { chmodSync, chownSync } from "../../../bindings/linux/files.ts";
 import { cgroupPathFor, findCgroupMount } from "../../cgroup/path.ts";
 import type { HostFacts } from "../../plan/init-plan.ts";
+import { rootIds } from "../../plan/namespaces.ts";
+import { outerId } from "../../spec/id-map.ts";
 import type { Config, Linux, Process } from "../../spec/types.ts";
 import { type Caller, isRootless } from "../caller/caller.ts";
 import type { GlobalOptions } from "../context.ts";
@@ -52,6 +56,21 @@ export class NewContainer {
     this.#hasDirectory = true;
     saveConfig(this.directory, config);
     this.#lock = lockContainer(this.directory, this.id);
+  }
+
+  /**
+   * Makes an empty root file system in the container's directory. It belongs to the user who makes mount points in it: root of the container's
+   * user namespace, which may be another user than the caller.
+   */
+  makeRootfs({ linux = {} }: Config): void {
+    const path = `${this.directory}/rootfs`;
+    withPurpose("/root/path", "make an empty root file system", () => {
+      mkdirSync(path);
+      chmodSync(path, 0o755);
+      if (!this.caller.privileged) return;
+      const { uid, gid } = rootIds(linux);
+      chownSync(path, outerId(uid, linux.uidMappings ?? []) ?? 0, outerId(gid, linux.gidMappings ?? []) ?? 0);
+    });
   }
 
   /** undefined if somebody has removed the directory meanwhile. */

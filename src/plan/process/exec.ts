@@ -7,9 +7,10 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../../../bindings/abi/mman.ts";
-import { PR_SET_DUMPABLE } from "../../../bindings/abi/prctl.ts";
+import { PR_SET_DUMPABLE, PR_SET_PDEATHSIG } from "../../../bindings/abi/prctl.ts";
 import { rlimitNumber } from "../../../bindings/abi/resource.ts";
 import { SECCOMP_SET_MODE_FILTER } from "../../../bindings/abi/seccomp.ts";
+import { SIGKILL } from "../../../bindings/abi/signal.ts";
 import { SOCK_CLOEXEC } from "../../../bindings/abi/socket.ts";
 import { at, type Data, data, type Program, type Register } from "../../../bindings/stub/program.ts";
 import type { Process } from "../../spec/types.ts";
@@ -38,6 +39,8 @@ export interface ExecProgramOptions {
   /** The caller's RLIMIT_NOFILE, for a config that sets none: the JavaScript engine has changed the soft limit of this process. */
   readonly inheritedNofile: { readonly soft: bigint; readonly hard: bigint } | undefined;
   readonly seccomp: SeccompFilter | undefined;
+  /** Whether the stub stays pid 1, which the kernel kills when the runtime ends, and the program is its child. The filter holds for both. */
+  readonly underInit?: boolean;
 }
 
 export interface SeccompFilter {
@@ -63,6 +66,7 @@ export const HANDED_OVER_ADDRESS = 0x10_0000_0000;
 export function execProgram(program: Program, process: Process, options: ExecProgramOptions): void {
   program.quiet = true;
   const first = 3 + options.keepFds;
+  if (options.underInit === true) dieWithRuntime(program);
   if (options.listener !== undefined) waitForStart(program, options.listener, first);
   setRlimits(program, process, options);
   const argv = program.stringArray(process.args);
@@ -72,8 +76,21 @@ export function execProgram(program: Program, process: Process, options: ExecPro
   for (const gap of options.gaps) program.do("close_range", [gap.first, gap.last, CLOSE_RANGE_CLOEXEC]);
   program.do("close_range", [first, 0xffffffff, CLOSE_RANGE_CLOEXEC]);
   if (options.seccomp !== undefined && filter !== undefined) loadFilter(program, options.seccomp, filter);
+  if (options.underInit === true) {
+    program.about("", "stay pid 1, and go on in a child");
+    program.do("init", []);
+  }
   program.about("/process/args/0", `exec: "${process.args[0]}"`);
   program.do("execve", [options.path, argv, envp]);
+}
+
+/**
+ * Has the kernel kill init, and with pid 1 its whole pid namespace, when the runtime ends, by SIGKILL too. Any later change of user or
+ * capabilities would undo it: PR_SET_PDEATHSIG(2const).
+ */
+function dieWithRuntime(program: Program): void {
+  program.about("", "die with the runtime");
+  program.do("prctl", [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0]);
 }
 
 function waitForStart(program: Program, listener: Register, first: number): void {
