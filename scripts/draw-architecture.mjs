@@ -23,6 +23,7 @@ const PURPOSES = {
   "src/debug": "steps in the log",
   "src/profile": "times as a trace",
   "src/validate": "all errors of a bundle, at once",
+  "src/sandbox": "a command isolated, as a config",
   "src/container": "the operations, the saved state",
   "src/criu": "checkpoint and restore",
   "src/init": "carries plans out, by the stub",
