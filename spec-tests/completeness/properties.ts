@@ -43,6 +43,12 @@ const ROOT: Coverage = {
     "run as root, run.oci.keep_original_groups 1: the groups are 4444 5555",
     "run as root, run.oci.keep_original_groups 0: the groups are 7",
     "rootless run and exec, run.oci.keep_original_groups: the caller's groups in place of additionalGids",
+    "hooks, run.oci.hooks.stdout and stderr: the files get the output of all kinds of hooks, appended",
+    "create, run.oci.pidfd_receiver: the socket gets a pidfd of init",
+    "create, start and exec, run.oci.seccomp.receiver: the agent gets the state, and answers the calls",
+    "create, run.oci.seccomp_fail_unknown_syscall 1, an unknown system call: error that names it, also when the filter is kept, nothing left",
+    "create and exec, run.oci.delegate-cgroup: the processes are in that cgroup, which the container sees below its own",
+    "systemd, run.oci.systemd.subgroup: the processes are below the scope, and the container sees that cgroup as its root",
   ],
 };
 

@@ -2,6 +2,7 @@ import { absolutePath } from "../../bindings/linux/paths.ts";
 import type { GlobalOptions } from "../container/context.ts";
 import { stateRoot } from "../container/record/state-root.ts";
 import { isLogLevel, type Log, openLog } from "../log.ts";
+import { ANNOTATIONS_TO_ALLOW, isAnnotationToAllow } from "../spec/annotations.ts";
 import { parseGoBoolean } from "./options/arguments.ts";
 import { type GlobalValues, globalOptions } from "./options/global-options.ts";
 import { UsageError } from "./options/usage-error.ts";
@@ -39,9 +40,17 @@ export function contextFrom(globals: GlobalValues, log: Log, usesState: boolean)
     noCgroup,
     systemdCgroup,
     log,
+    allowedAnnotations: annotationsToAllow(globals["allow-annotation"]),
     // A name without a slash is looked up in PATH.
     ...(criu !== undefined && { criu: criu.includes("/") ? absolutePath(criu) : criu }),
   };
+}
+
+function annotationsToAllow(keys: readonly string[]): readonly string[] {
+  for (const key of keys)
+    if (!isAnnotationToAllow(key))
+      throw new UsageError(`--allow-annotation ${key}: must be one of ${ANNOTATIONS_TO_ALLOW.join(", ")}`);
+  return keys;
 }
 
 function rootlessMode(globals: GlobalValues): GlobalOptions["rootless"] {

@@ -17,6 +17,8 @@ export interface GlobalOptions {
   /** Whether systemd makes the cgroups. */
   readonly systemdCgroup?: boolean;
   readonly log: Log;
+  /** Annotations that may name files and sockets of the host; none when absent. See src/spec/annotations.ts. */
+  readonly allowedAnnotations?: readonly string[];
   /** Absolute path of criu, or its name in PATH; "criu" when absent. */
   readonly criu?: string;
   /** False if compiled seccomp filters are neither looked for nor kept: `explain` makes nothing. */

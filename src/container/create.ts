@@ -19,6 +19,7 @@ import {
 import { type PendingProcess, spawnProcess } from "../init/spawn-process.ts";
 import { hasNamespace, namespacesOf } from "../plan/init-plan.ts";
 import { mountRequests } from "../plan/mounts/requests.ts";
+import { allowedAnnotations } from "../spec/annotations.ts";
 import { parseConfig } from "../spec/config.ts";
 import { processOrDefault } from "../spec/process.ts";
 import type { Config, Process } from "../spec/types.ts";
@@ -79,7 +80,9 @@ export function createLocked(
   const { config: read, bytes, bundle } = readConfig(options);
   const mapped = mappedConfig(warn, options.changeConfig?.(read) ?? read, caller);
   const process = processOrDefault(mapped);
-  const { terminal, pidfd, close: closeReceivers } = connectReceivers(process, options, openTerminal);
+  const allowed = allowedAnnotations(mapped, context.allowedAnnotations ?? []);
+  const receivers = connectReceivers(process, { ...options, allowed }, openTerminal);
+  const { terminal, pidfd, close: closeReceivers } = receivers;
   const container = new NewContainer(context, options.id, mapped.linux ?? {}, caller);
   let pending: PendingProcess | undefined;
   try {
@@ -90,7 +93,7 @@ export function createLocked(
     const { config, env } = withNotifySocket(mapped, container.directory, warn);
     const namespaces = namespacesOf(config);
     const rootfs = rootfsOf(config, options.makesRootfs === true ? container.directory : bundle);
-    const features = container.prepareFeatures(config, process, rootfs);
+    const features = container.prepareFeatures(config, process, rootfs, allowed);
     const mapIds = idMapperFor(config.linux ?? {}, namespaces, caller);
     const keyring = options.noNewKeyring ? undefined : newKeyringName(options.id);
     const labels = execLabels(process, keyring !== undefined);
@@ -159,8 +162,15 @@ export function createLocked(
     }
 
     // Run the hooks (steps 3 to 5): the namespaces are there, and the host is still in reach.
-    const { netDevices, hooks } = features;
-    if (netDevices !== undefined || hooks !== undefined) session.receiveAll();
+    const { netDevices, hooks, delegatedCgroup } = features;
+    if (netDevices !== undefined || hooks !== undefined || delegatedCgroup !== undefined)
+      session.receiveAll();
+    if (delegatedCgroup !== undefined)
+      container.cgroup.enterDelegated(delegatedCgroup, {
+        pid: session.pid,
+        uid: process.user?.uid ?? 0,
+        ownUserNamespace: hasNamespace(namespaces, "user"),
+      });
     netDevices?.move(session.pid);
     hooks?.run(container.state);
 
@@ -262,7 +272,7 @@ function adoptInit(container: NewContainer, process: Process, pid: number): void
   cgroup.enter(pid);
   applyHostLimits(pid, process, caller);
   features.resctrl?.enter(pid);
-  if (cgroup.directory !== undefined) features.delegate?.(cgroup.directory, pid);
+  if (cgroup.ofContainer !== undefined) features.delegate?.(cgroup.ofContainer, pid);
   container.changeRecord({ pid, startTime: startTimeOf(pid) });
   // If this process is killed once init has its last program, `delete` finds init by its cgroup or, without one, by the record alone.
   if (cgroup.directory === undefined) container.writeRecord();

@@ -142,5 +142,6 @@ function poststopOf(
     if (!force || !(error instanceof RuntsError)) throw error;
     warn(`${error.message}; no poststop hooks are run`);
   }
-  return () => runHooksToTheEnd("poststop", hooks, hookState(saved, "stopped"), { cwd: saved.bundle }, warn);
+  const place = { cwd: saved.bundle, output: saved.allowedAnnotations };
+  return () => runHooksToTheEnd("poststop", hooks, hookState(saved, "stopped"), place, warn);
 }

@@ -3,6 +3,7 @@ import { knownMountOptions } from "../plan/mounts/options.ts";
 import { NAMESPACE_FLAGS } from "../plan/namespaces.ts";
 import { memoryPolicyFlags, memoryPolicyModes } from "../plan/process/attributes.ts";
 import { actions, architectures, flags, operators } from "../seccomp/constants.ts";
+import { ANNOTATIONS_TO_ALLOW } from "../spec/annotations.ts";
 import { LANDLOCK_ABI, LANDLOCK_ANNOTATION } from "../spec/landlock.ts";
 import { specVersion } from "../version.ts";
 
@@ -34,11 +35,12 @@ export function features(): object {
       // The newest ABI of Landlock whose rights the annotation run.runts.landlock may name.
       [`${LANDLOCK_ANNOTATION}.abi`]: String(LANDLOCK_ABI),
     },
-    // Settings of criu, any property of the container's unit (src/cgroup/systemd/annotations.ts), and the caller's groups.
+    // Settings of criu, any property of the container's unit (src/cgroup/systemd/annotations.ts), the caller's groups, and files and
+    // sockets of the host, which the caller has to allow besides.
     potentiallyUnsafeConfigAnnotations: [
       "org.criu.config",
       "org.systemd.property.",
-      "run.oci.keep_original_groups",
+      ...[...ANNOTATIONS_TO_ALLOW, "run.oci.keep_original_groups"].sort(),
     ],
   };
 }

@@ -13,6 +13,7 @@ import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import { mountRequests } from "../plan/mounts/requests.ts";
 import { makeRestoreRoot, protectMaskSource } from "../plan/restore-root.ts";
+import { allowedAnnotations } from "../spec/annotations.ts";
 import type { Config } from "../spec/types.ts";
 import { inspectCaller, stdioFacts } from "./caller/caller.ts";
 import type { GlobalOptions } from "./context.ts";
@@ -66,6 +67,7 @@ function restore(
   const { config, bytes, bundle } = openBundle(options.bundle, undefined);
   const { process } = config;
   if (process === undefined) throw new RuntsError("/process: is required", { pointer: "/process" });
+  const allowed = allowedAnnotations(config, context.allowedAnnotations ?? []);
   const receiver = terminalReceiver(process, options.consoleSocket, openTerminal);
   const container = new NewContainer(context, options.id, config.linux ?? {}, inspectCaller());
   let criu: CriuProcess | undefined;
@@ -80,7 +82,7 @@ function restore(
     const joined = new NamespacesToJoin(config);
     container.makeDirectory(bytes);
     const parts = partsToRestore(config, process);
-    container.prepareFeatures(parts.config, parts.process, rootfs);
+    container.prepareFeatures(parts.config, parts.process, rootfs, allowed);
 
     // Record all that `delete --force` has to undo, before there is anything to undo. There is no keyring: criu restores none.
     const { pipes } = stdioFacts(receiver !== undefined, 0);

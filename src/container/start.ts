@@ -20,7 +20,7 @@ import { type LockedContainer, withLockedContainer } from "./record/lock.ts";
 import { hookState } from "./record/oci-state.ts";
 import { type SavedState, startSocketPath } from "./record/saved-state.ts";
 import { type Status, statusOf } from "./record/status.ts";
-import { connectToAgent, type SeccompAgent } from "./seccomp/agent.ts";
+import { agentAddress, connectToAgent, type SeccompAgent } from "./seccomp/agent.ts";
 import { type NotifyRelay, openNotifyRelay } from "./stdio/notify-socket.ts";
 
 export interface StartOptions {
@@ -70,7 +70,7 @@ function startLocked(
   try {
     if (saved.hasStartContainer) runStartContainerHooks(context, directory, saved);
     // Before init is released: a container whose agent can't be reached stays as it is.
-    if (saved.hasListener && ownAgent === undefined) connected = connectToConfiguredAgent(directory);
+    if (saved.hasListener && ownAgent === undefined) connected = connectToConfiguredAgent(directory, saved);
     releaseInit(directory, saved, {
       agent: saved.hasListener ? (ownAgent ?? connected) : undefined,
       underInit,
@@ -121,8 +121,8 @@ function runStartContainerHooks(context: GlobalOptions, directory: string, saved
   }
 }
 
-function connectToConfiguredAgent(directory: string): SeccompAgent {
-  return connectToAgent(readValidConfig(directory).linux?.seccomp);
+function connectToConfiguredAgent(directory: string, { allowedAnnotations }: SavedState): SeccompAgent {
+  return connectToAgent(agentAddress(readValidConfig(directory).linux?.seccomp, allowedAnnotations));
 }
 
 /**
@@ -171,7 +171,8 @@ function connectToInit(path: string, saved: SavedState): number {
 function runPoststartHooks(context: GlobalOptions, directory: string, saved: SavedState): void {
   const hooks: readonly Hook[] = readValidConfig(directory).hooks?.poststart ?? [];
   try {
-    runHooks("poststart", hooks, hookState(saved, "running"), { cwd: saved.bundle });
+    const place = { cwd: saved.bundle, output: saved.allowedAnnotations };
+    runHooks("poststart", hooks, hookState(saved, "running"), place);
   } catch (error) {
     destroyFailed(context, directory, saved);
     throw error;

@@ -32,11 +32,18 @@ const MAX_INSTRUCTIONS = 4096;
  * libseccomp would take tens of milliseconds with an engine's default profile. The program of libseccomp follows and decides the
  * others, the default action and foreign architectures. Together they return the same verdicts as libseccomp alone, where the first
  * of several rules without arguments counts as well.
+ *
+ * System calls that libseccomp doesn't know are left out. `onUnknown` is called for each, with the JSON pointer of its name.
  */
-export function compileSeccomp(config: Seccomp, warn: (message: string) => void): CompiledSeccomp {
+export function compileSeccomp(
+  config: Seccomp,
+  warn: (message: string) => void,
+  onUnknown?: (name: string, pointer: string) => void,
+): CompiledSeccomp {
   const profile = readProfile(config, warn);
   const library = loadLibseccomp();
   const numbers = resolveNumbers(library, profile);
+  if (onUnknown !== undefined) tellUnknown(profile, numbers, onUnknown);
   if (numbers.unknown.size > 0) {
     warn(`seccomp: system calls unknown to libseccomp are ignored: ${[...numbers.unknown].join(", ")}`);
   }
@@ -130,6 +137,16 @@ function numberTables(numbers: Numbers, hideNewer: boolean): NumberTable[] {
     newerVerdict,
     verdicts,
   }));
+}
+
+function tellUnknown(
+  { rules }: Profile,
+  { unknown }: Numbers,
+  tell: (name: string, pointer: string) => void,
+): void {
+  for (const { names, pointer } of rules)
+    for (const [index, name] of names.entries())
+      if (unknown.has(name)) tell(name, `${pointer}/names/${index}`);
 }
 
 function createFilter(

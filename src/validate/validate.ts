@@ -9,6 +9,7 @@ import { readConfigAndBytes } from "../spec/config.ts";
 import { isObject, type JsonDocument, readJson } from "../spec/json/reader.ts";
 import { readRegularFile } from "../spec/regular-file.ts";
 import type { Config } from "../spec/types.ts";
+import { annotationRules } from "./annotation-rules.ts";
 import { type Finding, failure, type Tell, type Validation, warning } from "./finding.ts";
 import { hostRules } from "./host-rules.ts";
 import { landlockRules } from "./landlock-rules.ts";
@@ -100,6 +101,7 @@ async function judge(
 ): Promise<readonly string[]> {
   const { bundle, host } = options;
   linuxRules(config, tell);
+  annotationRules(context, config, tell);
   const view = new ContainerView(config, bundle, findRootfs(config, bundle, tell));
   processRules(config, view, tell);
   mountRules(config, bundle, view, tell);

@@ -118,10 +118,10 @@ export class Manager {
     }
   }
 
-  /** Moves a process into the unit's cgroup, which the manager may do even if the caller may not (cgroups(7), Delegation). */
-  attachProcess(unit: string, pid: number): void {
+  /** Moves a process into the unit's cgroup, or the one at `path` below it, which the manager may do even if the caller may not (cgroups(7), Delegation). */
+  attachProcess(unit: string, path: string, pid: number): void {
     withPurpose(POINTER, `have systemd move the process into ${unit}`, () =>
-      this.#ask("AttachProcessesToUnit", "ssau", [unit, "/", [BigInt(pid)]], ""),
+      this.#ask("AttachProcessesToUnit", "ssau", [unit, path, [BigInt(pid)]], ""),
     );
   }
 

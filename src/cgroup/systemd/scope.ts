@@ -1,5 +1,6 @@
 import { existsSync } from "../../../bindings/linux/files.ts";
 import { RuntsError } from "../../errors.ts";
+import { annotationPointer, cgroupBelow, DELEGATE_CGROUP, SUBGROUP } from "../../spec/annotations.ts";
 import type { Config, DeviceRule, LinuxResources } from "../../spec/types.ts";
 import { frozenError, neededControllers } from "../create.ts";
 import { CGROUP_MOUNT, cgroupName, tryReadCgroupFile } from "../files.ts";
@@ -9,6 +10,7 @@ import { enableControllers } from "../limits/controllers.ts";
 import { planResources } from "../limits/plan.ts";
 import { cgroupPathOf, findCgroupMount } from "../path.ts";
 import { killCgroup } from "../remove.ts";
+import { enterSubCgroup } from "../sub-cgroup.ts";
 import { annotatedProperties } from "./annotations.ts";
 import { deviceProperties } from "./devices.ts";
 import { Manager, type ManagerKind } from "./manager.ts";
@@ -19,6 +21,8 @@ import { scopeNameFor, sliceDirectory } from "./unit-name.ts";
 export interface SavedScope {
   readonly unit: string;
   readonly manager: ManagerKind;
+  /** Path of the cgroup below the scope that init was moved to; absent for none. */
+  readonly subgroup?: string;
 }
 
 const POINTER = "/linux/cgroupsPath";
@@ -28,6 +32,8 @@ export class ContainerScope {
   readonly saved: SavedScope;
   /** Where the cgroup will be. */
   readonly directory: string;
+  /** The cgroup that init will be in: below the scope if an annotation says so, else the scope. */
+  readonly ofInit: string;
   readonly #manager: Manager;
   readonly #properties: readonly UnitProperty[];
   readonly #resources: LinuxResources;
@@ -50,11 +56,15 @@ export class ContainerScope {
       ...resourceProperties(planResources(resources)),
       ...oomProperties(resources),
     ];
-    this.saved = { unit, manager: kind };
+    const subgroup = cgroupBelow(config, SUBGROUP);
+    const delegated = cgroupBelow(config, DELEGATE_CGROUP);
+    const below = [subgroup, delegated].filter((path) => path !== undefined).join("/");
+    this.saved = { unit, manager: kind, ...(below !== "" && { subgroup: below }) };
     const mount = findCgroupMount();
     this.#manager = new Manager(kind);
     try {
       this.directory = `${mount}${this.#manager.controlGroup()}${sliceDirectory(slice)}/${unit}`;
+      this.ofInit = subgroup === undefined ? this.directory : `${this.directory}/${subgroup}`;
     } catch (error) {
       this.close();
       throw error;
@@ -83,6 +93,7 @@ export class ContainerScope {
     // systemd enables only controllers that it has properties for: not hugetlb and rdma.
     enableControllers(this.directory, neededControllers(this.#resources));
     if (isEffectivelyFrozen(this.directory)) throw frozenError(this.directory);
+    if (this.ofInit !== this.directory) enterSubCgroup(this.ofInit, pid, annotationPointer(SUBGROUP));
   }
 
   /** systemd scales IOWeight differently for BFQ, and only the cgroup shows whether BFQ is used. */
@@ -146,9 +157,9 @@ export function removeScope({ unit, manager: kind }: SavedScope, directory: stri
   withManager(kind, (manager) => stop(manager, unit));
 }
 
-/** Has systemd move a process into the scope. */
-export function attachToScope({ unit, manager: kind }: SavedScope, pid: number): void {
-  withManager(kind, (manager) => manager.attachProcess(unit, pid));
+/** Has systemd move a process into the scope, or into the cgroup below it that init was moved to. */
+export function attachToScope({ unit, manager: kind, subgroup = "" }: SavedScope, pid: number): void {
+  withManager(kind, (manager) => manager.attachProcess(unit, `/${subgroup}`, pid));
 }
 
 function stop(manager: Manager, unit: string): void {

@@ -39,6 +39,12 @@ export const globalOptions = {
       "how cgroups are created: cgroupfs, systemd, or disabled for no cgroup, and so no limits and no device rules",
     default: "cgroupfs",
   },
+  "allow-annotation": {
+    type: "list",
+    description:
+      "annotation of crun that may name a file or a socket of the host: run.oci.hooks.stdout, run.oci.hooks.stderr, " +
+      "run.oci.seccomp.receiver or run.oci.pidfd_receiver; may be given several times",
+  },
   criu: {
     type: "string",
     isPath: true,

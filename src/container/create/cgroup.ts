@@ -10,10 +10,13 @@ import {
 import { applyDeviceRules } from "../../cgroup/devices/rules.ts";
 import { withDelegationHint } from "../../cgroup/errors.ts";
 import { applyResources } from "../../cgroup/limits/apply.ts";
+import { type CgroupOwner, delegateCgroup } from "../../cgroup/ownership.ts";
 import { callerCgroup } from "../../cgroup/path.ts";
 import { killCgroup, removeCgroup } from "../../cgroup/remove.ts";
+import { enterSubCgroup } from "../../cgroup/sub-cgroup.ts";
 import type { ContainerScope } from "../../cgroup/systemd/scope.ts";
 import { RuntsError } from "../../errors.ts";
+import { annotationPointer, DELEGATE_CGROUP } from "../../spec/annotations.ts";
 import { isNewNamespace } from "../../spec/namespaces.ts";
 import type { Linux, LinuxResources } from "../../spec/types.ts";
 import type { GlobalOptions } from "../context.ts";
@@ -34,6 +37,11 @@ export class ContainerCgroup {
 
   get directory(): string | undefined {
     return this.#cgroup?.directory ?? this.#scope?.directory;
+  }
+
+  /** The cgroup that the container sees as its own: that of init, which may be below the one with the limits. */
+  get ofContainer(): string | undefined {
+    return this.#scope?.ofInit ?? this.directory;
   }
 
   /**
@@ -90,6 +98,17 @@ export class ContainerCgroup {
     this.applyLimits();
   }
 
+  /** crun's annotation: moves init to a cgroup below its own, which the container's user owns. There are no limits on it. */
+  enterDelegated(path: string, user: CgroupOwner): void {
+    const pointer = annotationPointer(DELEGATE_CGROUP);
+    const above = this.ofContainer;
+    if (above === undefined)
+      throw new RuntsError(`${pointer}: the container has no cgroup`, { operation: "create", pointer });
+    const directory = `${above}/${path}`;
+    enterSubCgroup(directory, user.pid, pointer);
+    delegateCgroup(directory, user, this.#rootless);
+  }
+
   /** Sets limits and device rules, while init is being cloned, and before it does anything. */
   applyLimits(): void {
     if (this.#cgroup === undefined) return;
@@ -106,7 +125,7 @@ export class ContainerCgroup {
   /** The cgroup that a cgroup mount shows. A rootless container never sees the caller's own, which its user may write to (CVE-2023-25809). */
   visibleCgroup(): string | undefined {
     return (
-      this.directory ?? (this.#context.noCgroup === true && !this.#rootless ? callerCgroup() : undefined)
+      this.ofContainer ?? (this.#context.noCgroup === true && !this.#rootless ? callerCgroup() : undefined)
     );
   }
 

@@ -4,6 +4,7 @@ import { chmodSync, chownSync } from "../../../bindings/linux/files.ts";
 import { cgroupPathFor, findCgroupMount } from "../../cgroup/path.ts";
 import type { HostFacts } from "../../plan/init-plan.ts";
 import { rootIds } from "../../plan/namespaces.ts";
+import type { AllowedAnnotations } from "../../spec/annotations.ts";
 import { outerId } from "../../spec/id-map.ts";
 import type { Config, Linux, Process } from "../../spec/types.ts";
 import { type Caller, isRootless } from "../caller/caller.ts";
@@ -37,6 +38,7 @@ export class NewContainer {
   #hasDirectory = false;
   #lock: ContainerLock | undefined;
   #features: OptionalFeatures | undefined;
+  #allowed: AllowedAnnotations = {};
   #state: SavedState | undefined;
   /** Path of the pid file, once it is written. */
   #pidFile: string | undefined;
@@ -79,8 +81,14 @@ export class NewContainer {
   }
 
   /** Prepares the features that few configs ask for. Throws if the caller or the host lacks what they need. See prepareOptionalFeatures. */
-  prepareFeatures(config: Config, process: Process, rootfs: string): OptionalFeatures {
-    const host = { caller: this.caller, rootless: this.#rootless, rootfs };
+  prepareFeatures(
+    config: Config,
+    process: Process,
+    rootfs: string,
+    allowed: AllowedAnnotations,
+  ): OptionalFeatures {
+    this.#allowed = allowed;
+    const host = { caller: this.caller, rootless: this.#rootless, rootfs, allowed };
     this.#features = prepareOptionalFeatures(this.#context, this.id, config, process, host);
     return this.#features;
   }
@@ -102,6 +110,7 @@ export class NewContainer {
       ...(scope !== undefined && { scope: scope.saved }),
       ...(resctrl !== undefined && { resctrl: resctrl.saved }),
       ...(hostMount !== undefined && { hostMount: hostMount.saved }),
+      ...(Object.keys(this.#allowed).length > 0 && { allowedAnnotations: this.#allowed }),
       hasListener: seccomp?.listener !== undefined,
     });
     this.writeRecord();

@@ -9,6 +9,8 @@ import type { SeccompFilter } from "../../plan/process/exec.ts";
 import type { LandlockDomain } from "../../plan/process/landlock.ts";
 import { ContainerGroups } from "../../resctrl/group.ts";
 import { findResctrl } from "../../resctrl/mount.ts";
+import type { AllowedAnnotations } from "../../spec/annotations.ts";
+import { cgroupBelow, DELEGATE_CGROUP } from "../../spec/annotations.ts";
 import { isBind } from "../../spec/bind-mount.ts";
 import { wantsIdMap } from "../../spec/id-mapped-mount.ts";
 import { pointerToken } from "../../spec/json/scanner.ts";
@@ -41,6 +43,8 @@ export interface OptionalFeatures {
   readonly hostMount: HostMount | undefined;
   /** The cgroup, where systemd makes it. */
   readonly scope: ContainerScope | undefined;
+  /** Path of a cgroup below the container's, which init is moved to and owns. */
+  readonly delegatedCgroup: string | undefined;
   readonly delegate: ((directory: string, pid: number) => void) | undefined;
 }
 
@@ -57,7 +61,13 @@ export function prepareOptionalFeatures(
     caller,
     rootless,
     rootfs,
-  }: { readonly caller: Caller; readonly rootless: boolean; readonly rootfs: string },
+    allowed,
+  }: {
+    readonly caller: Caller;
+    readonly rootless: boolean;
+    readonly rootfs: string;
+    readonly allowed: AllowedAnnotations;
+  },
 ): OptionalFeatures {
   const { linux = {}, hooks = {}, mounts = [] } = config;
   const { intelRdt } = linux;
@@ -65,10 +75,10 @@ export function prepareOptionalFeatures(
   checkSysctlNamespaces(linux, namespaces);
   const ownUserNamespace = hasNamespace(namespaces, "user");
   return {
-    seccomp: compileFilter(context, config, caller),
+    seccomp: compileFilter(context, config, caller, { allowed, isNew: true }),
     attributes: taskAttributes(process, linux, caller, ownUserNamespace),
     landlock: landlockDomain(config, process, (message) => context.log.warn(message)),
-    hooks: createHooks(hooks, (message) => context.log.warn(message)),
+    hooks: createHooks(hooks, allowed, (message) => context.log.warn(message)),
     hasIdMappedMounts: mounts.some(wantsIdMap),
     // Not for a joined mount namespace: the runtime may see other sources than it has.
     opensCallersSources:
@@ -77,6 +87,7 @@ export function prepareOptionalFeatures(
     netDevices: netDevicesOf(linux, rootless),
     resctrl: intelRdt === undefined ? undefined : new ContainerGroups(findResctrl(), id, intelRdt),
     hostMount: mountsForCaller(config, namespaces) ? hostMountOf(rootfs) : undefined,
+    delegatedCgroup: cgroupBelow(config, DELEGATE_CGROUP),
     delegate: delegationTo(config, namespaces, process, rootless),
     // Last: it is a connection, which nobody would close if another part failed.
     scope: context.systemdCgroup === true ? new ContainerScope(config, id, managerOf(caller)) : undefined,

@@ -1,6 +1,8 @@
+import type { AllowedAnnotations } from "../../spec/annotations.ts";
 import type { Hooks } from "../../spec/types.ts";
 import { hookState, stateInside } from "../record/oci-state.ts";
 import type { SavedState } from "../record/saved-state.ts";
+import { checkHookOutput } from "./hook-output.ts";
 import { runHooks, runHooksToTheEnd } from "./hooks.ts";
 
 /** The hooks of a create, steps 3 to 5 of the lifecycle (runtime.md). */
@@ -13,23 +15,32 @@ export interface CreateHooks {
 
 /** Returns undefined if there are none. */
 export function createHooks(
-  { prestart = [], createRuntime = [], createContainer = [], poststop = [] }: Hooks,
+  hooks: Hooks,
+  output: AllowedAnnotations,
   warn: (message: string) => void,
 ): CreateHooks | undefined {
+  const { prestart = [], createRuntime = [], createContainer = [], poststop = [] } = hooks;
+  if (Object.values(hooks).some((kind) => kind.length > 0)) checkHookOutput(output);
   if (prestart.length + createRuntime.length + createContainer.length === 0) return undefined;
   let started: SavedState | undefined;
   return {
     run(state) {
       started = state;
       const input = hookState(state, "created");
-      const place = { cwd: state.bundle };
+      const place = { cwd: state.bundle, output };
       runHooks("prestart", prestart, input, place);
       runHooks("createRuntime", createRuntime, input, place);
       runHooks("createContainer", createContainer, stateInside(state), { ...place, container: state });
     },
     poststop() {
       if (started === undefined) return;
-      runHooksToTheEnd("poststop", poststop, hookState(started, "stopped"), { cwd: started.bundle }, warn);
+      runHooksToTheEnd(
+        "poststop",
+        poststop,
+        hookState(started, "stopped"),
+        { cwd: started.bundle, output },
+        warn,
+      );
     },
   };
 }

@@ -12,6 +12,7 @@ import type { PendingProcess } from "../../init/spawn-process.ts";
 import { takeStreams } from "../../init/standard-streams.ts";
 import { becomeRootOf } from "../../plan/namespaces.ts";
 import { execProgram } from "../../plan/process/exec.ts";
+import type { AllowedAnnotations } from "../../spec/annotations.ts";
 import type { Hook } from "../../spec/types.ts";
 import { inheritedNofile, inspectCaller } from "../caller/caller.ts";
 import { type JoinCgroup, openJoinCgroup } from "../join/cgroup.ts";
@@ -33,6 +34,8 @@ export interface HookPlace {
   readonly cwd: string;
   /** Absent: the hook runs in the runtime's namespaces. */
   readonly container?: HookContainer;
+  /** Annotations that name files for the output of hooks. */
+  readonly output?: AllowedAnnotations | undefined;
 }
 
 /** A hook and its standard streams. */
@@ -48,6 +51,8 @@ export interface HookProcess {
   readonly lead: (pending: PendingProcess, run: HookRun) => { readonly pid: number; readonly last: Program };
   /** Closes all that it has opened, however far it has come. */
   readonly close: () => void;
+  /** As in HookPlace. */
+  readonly output?: AllowedAnnotations | undefined;
 }
 
 /**
@@ -74,9 +79,10 @@ export function runHookProcess(process: HookProcess, run: HookRun): string | und
   }
 }
 
-export function hookProcessIn({ cwd, container }: HookPlace): HookProcess {
+export function hookProcessIn({ cwd, container, output }: HookPlace): HookProcess {
   let cgroup: JoinCgroup | undefined;
   return {
+    output,
     spawn: () => {
       const { ignoredSignals, privileged } = inspectCaller();
       if (container === undefined) return joinContainer(undefined, { ignoredSignals, privileged: false });

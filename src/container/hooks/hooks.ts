@@ -5,6 +5,7 @@ import { fstatSync } from "../../../bindings/linux/file-status.ts";
 import { closeSync, pwriteSync, readSync } from "../../../bindings/linux/files.ts";
 import { RuntsError } from "../../errors.ts";
 import type { Hook, Hooks } from "../../spec/types.ts";
+import { appendHookOutput } from "./hook-output.ts";
 import { type HookPlace, type HookProcess, hookProcessIn, runHookProcess } from "./hook-process.ts";
 
 /** Number of bytes that an error shows of the end of a hook's output. */
@@ -53,6 +54,7 @@ function runWithMemoryFiles(
     pwriteSync(stdin, input, 0);
     const stdio = [stdin, stdout, stderr] as const;
     const reason = reasonOf(() => runHookProcess(process, { hook, stdio }));
+    if (process.output !== undefined) appendHookOutput(process.output, { stdout, stderr });
     if (reason === undefined) return;
     const outputs = `${shownOutput("stdout", stdout)}${shownOutput("stderr", stderr)}`;
     throw hookError(kind, index, hook, `${reason}${outputs}`);

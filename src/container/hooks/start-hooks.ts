@@ -30,6 +30,7 @@ export function prepareStartHooks(context: GlobalOptions, saved: SavedState, con
 function startHookProcess(joiner: ContainerJoiner): HookProcess {
   const { saved, process } = joiner.request;
   return {
+    output: saved.allowedAnnotations,
     spawn: ({ stdio }) => {
       const init = new OwnedDescriptor(pidfdOfInit(saved));
       try {

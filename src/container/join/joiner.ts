@@ -25,7 +25,7 @@ import type { GlobalOptions } from "../context.ts";
 import { type TaskAttributes, taskAttributes } from "../process/attributes.ts";
 import { landlockDomain } from "../process/landlock.ts";
 import type { SavedState } from "../record/saved-state.ts";
-import { connectToAgent, type SeccompAgent } from "../seccomp/agent.ts";
+import { type AgentAddress, agentAddress, connectToAgent, type SeccompAgent } from "../seccomp/agent.ts";
 import { compileFilter } from "../seccomp/filter.ts";
 import { type JoinCgroup, type JoinCgroupOptions, openJoinCgroup } from "./cgroup.ts";
 import { type JoinOptions, joinContainer, joinsUserNamespace } from "./join.ts";
@@ -82,7 +82,10 @@ export class ContainerJoiner {
     this.request = request;
     this.#ownMountNamespace = hasNamespace(namespaces, "mount");
     this.#ownUserNamespace = ownUserNamespace;
-    this.#seccomp = compileFilter(context, config, caller);
+    this.#seccomp = compileFilter(context, config, caller, {
+      allowed: saved.allowedAnnotations,
+      isNew: false,
+    });
     this.#attributes = taskAttributes(process, config.linux ?? {}, caller, ownUserNamespace);
     this.#landlock = landlockDomain(config, process, warn);
     this.#flags = differingNamespaces(saved.pid);
@@ -111,7 +114,7 @@ export class ContainerJoiner {
     const flags = this.#flags;
     // Each process that loads the filter makes a listener, and each listener needs a connection: config-linux.md, Seccomp.
     if (this.#seccomp?.listener !== undefined)
-      this.#agent ??= this.#hold(connectToAgent(this.request.config.linux?.seccomp));
+      this.#agent ??= this.#hold(connectToAgent(this.#agentAddress()));
     const attachBySystemd = joinsUserNamespace(caller.privileged, flags)
       ? undefined
       : systemdAttaching(saved, wanted);
@@ -132,6 +135,11 @@ export class ContainerJoiner {
         oomScoreAdj: caller.privileged ? undefined : process.oomScoreAdj,
       },
     );
+  }
+
+  #agentAddress(): AgentAddress | undefined {
+    const { config, saved } = this.request;
+    return agentAddress(config.linux?.seccomp, saved.allowedAnnotations);
   }
 
   /** Planned for the stub, whose clone inherits it: the container never sees a process with more than this. */

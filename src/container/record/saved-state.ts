@@ -7,6 +7,7 @@ import type { SavedScope } from "../../cgroup/systemd/scope.ts";
 import { errorCode, RuntsError } from "../../errors.ts";
 import { hasNamespace, namespacesOf } from "../../plan/init-plan.ts";
 import type { SavedGroups } from "../../resctrl/group.ts";
+import type { AllowedAnnotations } from "../../spec/annotations.ts";
 import { isObject } from "../../spec/json/reader.ts";
 import { toJson } from "../../spec/json/writer.ts";
 import { readRegularFile } from "../../spec/regular-file.ts";
@@ -54,6 +55,8 @@ export interface SavedState {
   readonly created: string;
   readonly ownerUid: number;
   readonly annotations: Readonly<Record<string, string>>;
+  /** Those that name something of the host, and that the caller has allowed; absent for none. */
+  readonly allowedAnnotations?: AllowedAnnotations;
   /** Mounts of the container that are not in a mount namespace of its own. */
   readonly hostMount?: SavedHostMount;
   /** Directory of the cgroup; empty if the container has none. */
@@ -240,7 +243,7 @@ const BOOLEANS = [
   ),
   ..."hasPoststop hasListener".split(" "),
 ];
-const OBJECTS = ["hostMount", "scope", "resctrl"];
+const OBJECTS = ["hostMount", "scope", "resctrl", "allowedAnnotations"];
 
 /** Checks the types of the fields by which processes are killed and things removed. A field that an older version did not write is absent. */
 function isSavedState(value: unknown): value is SavedState {
@@ -375,6 +378,7 @@ export type FirstFacts = Pick<
   | "pipes"
   | "hasListener"
   | "hostMount"
+  | "allowedAnnotations"
 >;
 
 /** Returns the record of a container before anything of it exists. */

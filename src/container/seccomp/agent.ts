@@ -9,6 +9,7 @@ import { sendWithDescriptors } from "../../../bindings/stub/client.ts";
 import { errorCode, RuntsError } from "../../errors.ts";
 import { onBehalfOf } from "../../init/run-program.ts";
 import { HANDED_OVER_ADDRESS } from "../../plan/process/exec.ts";
+import { type AllowedAnnotations, annotationPointer } from "../../spec/annotations.ts";
 import type { Seccomp } from "../../spec/types.ts";
 import { specVersion } from "../../version.ts";
 import { hookState } from "../record/oci-state.ts";
@@ -36,25 +37,46 @@ export interface HandOver {
   readonly status: "created" | "running";
 }
 
+/** Where the agent listens, and who says so. */
+export interface AgentAddress {
+  readonly path: string;
+  readonly pointer: string;
+  /** `listenerMetadata`, which is sent along. */
+  readonly metadata: string | undefined;
+}
+
 const POINTER = "/linux/seccomp/listenerPath";
+const RECEIVER = "run.oci.seccomp.receiver";
 /** The kernel's name of a listener, as /proc/PID/fd shows it. */
 const LISTENER = "anon_inode:seccomp notify";
 /** How long a process that has been released may take to load its filter. */
 const LOAD_TIMEOUT_MS = 60_000;
 
-export function connectToAgent(seccomp: Seccomp | undefined): SeccompAgent {
-  const { listenerPath = "", listenerMetadata } = seccomp ?? {};
-  const purpose = `connect to the seccomp agent ${listenerPath}`;
-  const agent = new OwnedDescriptor(onBehalfOf(POINTER, purpose, () => connectUnix(listenerPath)));
+/** Returns undefined if nobody is named. `listenerPath` precedes crun's annotation, which is older. */
+export function agentAddress(
+  seccomp: Seccomp | undefined,
+  allowed: AllowedAnnotations = {},
+): AgentAddress | undefined {
+  const { listenerPath = "", listenerMetadata: metadata } = seccomp ?? {};
+  if (listenerPath !== "") return { path: listenerPath, pointer: POINTER, metadata };
+  const path = allowed[RECEIVER];
+  return path === undefined ? undefined : { path, pointer: annotationPointer(RECEIVER), metadata };
+}
+
+/** For a container that needs an agent: it was made only if somebody was named. */
+export function connectToAgent(address: AgentAddress | undefined): SeccompAgent {
+  const { path, pointer, metadata } = address ?? { path: "", pointer: POINTER, metadata: undefined };
+  const purpose = `connect to the seccomp agent ${path}`;
+  const agent = new OwnedDescriptor(onBehalfOf(pointer, purpose, () => connectUnix(path)));
   return {
     handOver: (handing) => {
-      const message = new TextEncoder().encode(processState(handing, listenerMetadata));
+      const message = new TextEncoder().encode(processState(handing, metadata));
+      const send = (listener: number) =>
+        onBehalfOf(pointer, "send the seccomp listener", () =>
+          sendWithDescriptors(agent.number, message, [listener]),
+        );
       try {
-        takeListener(handing, (listener) => {
-          onBehalfOf(POINTER, "send the seccomp listener", () =>
-            sendWithDescriptors(agent.number, message, [listener]),
-          );
-        });
+        takeListener(handing, send, pointer);
       } finally {
         agent.close();
       }
@@ -67,20 +89,21 @@ export function connectToAgent(seccomp: Seccomp | undefined): SeccompAgent {
 export function takeListener(
   { pid, connection }: Pick<HandOver, "pid" | "connection">,
   deliver: (listener: number) => void,
+  pointer: string = POINTER,
 ): void {
   const pidfd = pidfdOpen(pid);
   // The process is gone: its connection tells why.
   if (pidfd === undefined) return;
   try {
-    const number = awaitListener(pid, connection);
+    const number = awaitListener(pid, connection, pointer);
     if (number === undefined) return;
-    const listener = onBehalfOf(POINTER, "take the seccomp listener", () => pidfdGetfd(pidfd, number));
+    const listener = onBehalfOf(pointer, "take the seccomp listener", () => pidfdGetfd(pidfd, number));
     try {
       deliver(listener);
     } finally {
       closeSync(listener);
     }
-    onBehalfOf(POINTER, "end the hand-over of the seccomp listener", () =>
+    onBehalfOf(pointer, "end the hand-over of the seccomp listener", () =>
       writeMemory(pid, HANDED_OVER_ADDRESS, Uint8Array.of(1, 0, 0, 0)),
     );
   } finally {
@@ -89,20 +112,20 @@ export function takeListener(
 }
 
 /** Waits for the listener. Returns its number in the process; undefined if the process has failed before. */
-function awaitListener(pid: number, connection: number): number | undefined {
+function awaitListener(pid: number, connection: number, pointer: string): number | undefined {
   // A time, not a number of looks: looking at a process with many descriptors takes longer than the pause.
   const deadline = performance.now() + LOAD_TIMEOUT_MS;
   while (performance.now() < deadline) {
-    const found = onBehalfOf(POINTER, "look for the seccomp listener", () => findListener(pid));
+    const found = onBehalfOf(pointer, "look for the seccomp listener", () => findListener(pid));
     if (found !== undefined) return found;
     if (waitReadable(connection, 1)) return undefined;
   }
   throw new RuntsError(
-    `${POINTER}: the process has not loaded its filter within ${LOAD_TIMEOUT_MS / 1000} s`,
+    `${pointer}: the process has not loaded its filter within ${LOAD_TIMEOUT_MS / 1000} s`,
     {
       operation: "seccomp",
       errno: "ETIMEDOUT",
-      pointer: POINTER,
+      pointer,
     },
   );
 }

@@ -1,28 +1,40 @@
 import { statSync } from "../../../bindings/linux/file-status.ts";
+import { RuntsError } from "../../errors.ts";
 import { onBehalfOf } from "../../init/run-program.ts";
 import type { SeccompFilter } from "../../plan/process/exec.ts";
 import { cacheDirectory, cacheKey, findFilter } from "../../seccomp/cache.ts";
 import { storeFilter } from "../../seccomp/cache-store.ts";
 import { type CompiledSeccomp, compileSeccomp } from "../../seccomp/compile.ts";
+import { type AllowedAnnotations, annotationPointer, FAIL_UNKNOWN_SYSCALL } from "../../spec/annotations.ts";
 import type { Config, Seccomp } from "../../spec/types.ts";
 import type { Caller } from "../caller/caller.ts";
 import type { GlobalOptions } from "../context.ts";
+import { agentAddress } from "./agent.ts";
+
+export interface FilterOptions {
+  /** One of them may name the agent. */
+  readonly allowed: AllowedAnnotations | undefined;
+  /** Whether the container is being made. */
+  readonly isNew: boolean;
+}
 
 /** Compiles the container's filter for the kernel. Returns undefined if it has none. */
 export function compileFilter(
   context: GlobalOptions,
-  { linux }: Config,
+  { linux, annotations }: Config,
   { privileged }: Caller,
+  { allowed, isNew }: FilterOptions,
 ): SeccompFilter | undefined {
   const seccomp = linux?.seccomp;
   if (seccomp === undefined) return undefined;
-  const { filter, flags, notifies } = compiledFilter(context, seccomp);
+  const { filter, flags, notifies } =
+    isNew && failsForUnknown(annotations) ? knownFilter(context, seccomp) : compiledFilter(context, seccomp);
   if (!notifies) return { filter, flags, listener: undefined };
-  const { listenerPath } = seccomp;
+  const agent = agentAddress(seccomp, allowed);
   // The runtime listens itself: seccomp/trace.ts.
-  if (listenerPath === undefined) return { filter, flags, listener: { dumpable: !privileged } };
+  if (agent === undefined) return { filter, flags, listener: { dumpable: !privileged } };
   // The agent can't be connected to so early: each connection has to bring it a listener (config-linux.md, Seccomp).
-  onBehalfOf("/linux/seccomp/listenerPath", "find the seccomp agent's socket", () => statSync(listenerPath));
+  onBehalfOf(agent.pointer, "find the seccomp agent's socket", () => statSync(agent.path));
   return { filter, flags, listener: { dumpable: !privileged } };
 }
 
@@ -41,6 +53,24 @@ function compiledFilter(context: GlobalOptions, seccomp: Seccomp): CompiledSecco
   return compileAnew(context, seccomp, (compiled, warnings) =>
     storeFilter(directory, key, compiled, warnings),
   );
+}
+
+/** crun's annotation: any value but 0 makes a system call that libseccomp does not know an error. */
+function failsForUnknown(annotations: Config["annotations"]): boolean {
+  return (annotations?.[FAIL_UNKNOWN_SYSCALL] ?? "0") !== "0";
+}
+
+/** Like compiledFilter, for a profile that may name only system calls that libseccomp knows. A kept filter does not tell that. */
+function knownFilter(context: GlobalOptions, seccomp: Seccomp): CompiledSeccomp {
+  const asking = annotationPointer(FAIL_UNKNOWN_SYSCALL);
+  const refuse = (name: string, pointer: string) => {
+    throw new RuntsError(`${pointer}: libseccomp does not know ${name}, which ${asking} makes an error`, {
+      operation: "seccomp",
+      path: name,
+      pointer,
+    });
+  };
+  return compileSeccomp(seccomp, (message) => context.log.debug(message), refuse);
 }
 
 function compileAnew(

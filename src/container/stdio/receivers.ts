@@ -4,6 +4,7 @@ import { connectUnix } from "../../../bindings/linux/unix-socket.ts";
 import { sendWithDescriptors } from "../../../bindings/stub/client.ts";
 import { RuntsError } from "../../errors.ts";
 import { onBehalfOf } from "../../init/run-program.ts";
+import { type AllowedAnnotations, annotationPointer } from "../../spec/annotations.ts";
 import type { ConsoleSize, Process } from "../../spec/types.ts";
 
 /** Those who wait for the terminal or the pidfd of a new process. */
@@ -17,17 +18,19 @@ export interface Receivers {
 export interface ReceiverOptions {
   readonly consoleSocket?: string;
   readonly pidfdSocket?: string;
+  /** Of a container that is being made: crun's annotation names a socket for the pidfd, too. */
+  readonly allowed?: AllowedAnnotations;
 }
 
 /** Connects before anything is made. */
 export function connectReceivers(
   process: Process,
-  { consoleSocket, pidfdSocket }: ReceiverOptions,
+  { consoleSocket, pidfdSocket, allowed = {} }: ReceiverOptions,
   openTerminal: (() => TerminalReceiver) | undefined,
 ): Receivers {
   const terminal = terminalReceiver(process, consoleSocket, openTerminal);
   try {
-    const pidfd = pidfdSocket === undefined ? undefined : openPidfdReceiver(pidfdSocket);
+    const pidfd = pidfdReceiver(pidfdSocket, allowed["run.oci.pidfd_receiver"]);
     return {
       terminal,
       pidfd,
@@ -77,6 +80,33 @@ export function terminalReceiver(
   return { socket: new OwnedDescriptor(onBehalfOf(pointer, purpose, () => connectUnix(consoleSocket))) };
 }
 
+/** Those who wait for a pidfd: the one that the command line names, and the one that an annotation names. */
+function pidfdReceiver(
+  option: string | undefined,
+  annotation: string | undefined,
+): PidfdReceiver | undefined {
+  if (option === undefined && annotation === undefined) return undefined;
+  const receivers: PidfdReceiver[] = [];
+  const close = () => {
+    for (const receiver of receivers) receiver.close();
+  };
+  try {
+    if (option !== undefined) receivers.push(openPidfdReceiver(option, "", undefined));
+    // The byte that crun sends along.
+    const pointer = annotationPointer("run.oci.pidfd_receiver");
+    if (annotation !== undefined) receivers.push(openPidfdReceiver(annotation, pointer, " "));
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return {
+    send: (pid, message) => {
+      for (const receiver of receivers) receiver.send(pid, message);
+    },
+    close,
+  };
+}
+
 /** The other end of `--pidfd-socket`, which waits for a pidfd of a process. */
 export interface PidfdReceiver {
   /** `message` is what runc sends along: `standard` for a container's init, `setns` for a process of `exec`. */
@@ -85,18 +115,20 @@ export interface PidfdReceiver {
   close(): void;
 }
 
-/** The pidfd is sent by SCM_RIGHTS, unix(7), with a message that says whose it is. */
-export function openPidfdReceiver(path: string): PidfdReceiver {
+/** The pidfd is sent by SCM_RIGHTS, unix(7), with a message that says whose it is, or with another one. */
+function openPidfdReceiver(path: string, pointer: string, otherMessage: string | undefined): PidfdReceiver {
   const socket = new OwnedDescriptor(
-    onBehalfOf("", `connect to the pidfd socket ${path}`, () => connectUnix(path)),
+    onBehalfOf(pointer, `connect to the pidfd socket ${path}`, () => connectUnix(path)),
   );
   return {
     send: (pid, message) =>
-      onBehalfOf("", `send a pidfd to ${path}`, () => {
+      onBehalfOf(pointer, `send a pidfd to ${path}`, () => {
         // The process is a child that is not reaped yet: the pid is still its own, even if it has ended.
         const pidfd = new OwnedDescriptor(syscall("pidfd_open", [pid, 0], [String(pid)]));
         try {
-          sendWithDescriptors(socket.number, new TextEncoder().encode(message), [pidfd.number]);
+          sendWithDescriptors(socket.number, new TextEncoder().encode(otherMessage ?? message), [
+            pidfd.number,
+          ]);
         } finally {
           pidfd.close();
           socket.close();

@@ -1,21 +1,24 @@
 import type { Report, Rule } from "../issues.ts";
 import type { Config, SeccompAction } from "../types.ts";
 
-export const seccompRules: readonly Rule[] = [{ reads: ["/linux/seccomp"], check: seccompRule }];
+export const seccompRules: readonly Rule[] = [
+  { reads: ["/linux/seccomp", "/annotations"], check: seccompRule },
+];
 
 const AT = "/linux/seccomp";
 
-function seccompRule({ linux }: Config, report: Report): void {
+function seccompRule({ linux, annotations }: Config, report: Report): void {
   const seccomp = linux?.seccomp;
   if (seccomp === undefined) return;
   const { defaultAction, defaultErrnoRet, listenerPath = "", listenerMetadata = "", syscalls = [] } = seccomp;
+  // crun's annotation names the agent, too.
+  const hasAgent = listenerPath !== "" || annotations?.["run.oci.seccomp.receiver"] !== undefined;
   const notify = (action: SeccompAction, pointer: string) => {
-    if (action === "SCMP_ACT_NOTIFY" && listenerPath === "")
-      report(pointer, "SCMP_ACT_NOTIFY needs listenerPath");
+    if (action === "SCMP_ACT_NOTIFY" && !hasAgent) report(pointer, "SCMP_ACT_NOTIFY needs listenerPath");
   };
   notify(defaultAction, `${AT}/defaultAction`);
   errnoRule(defaultAction, defaultErrnoRet, `${AT}/defaultErrnoRet`, report);
-  if (listenerMetadata !== "" && listenerPath === "") report(`${AT}/listenerMetadata`, "needs listenerPath");
+  if (listenerMetadata !== "" && !hasAgent) report(`${AT}/listenerMetadata`, "needs listenerPath");
   for (const [index, { action, errnoRet }] of syscalls.entries()) {
     const at = `${AT}/syscalls/${index}`;
     errnoRule(action, errnoRet, `${at}/errnoRet`, report);
