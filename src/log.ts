@@ -8,8 +8,13 @@ export interface Log {
   debug(message: string, pointer?: string): void;
   info(message: string): void;
   warn(message: string): void;
-  /** Only for the failure that ends the program: podman expects exactly one error object in a JSON log. */
-  error(message: string): void;
+  /** Only for the failure that ends the program: podman expects exactly one error object in a JSON log. Only a sink gets the pointer. */
+  error(message: string, pointer?: string): void;
+}
+
+/** Takes the entries of a log in place of a file. */
+export interface LogSink {
+  write(entry: Entry): void;
 }
 
 export type LogFormat = "text" | "json";
@@ -17,6 +22,8 @@ export type LogFormat = "text" | "json";
 export interface LogOptions {
   /** Standard error by default. */
   readonly file?: string;
+  /** Excludes `file`. The format is the sink's own. */
+  readonly sink?: LogSink | undefined;
   readonly format: LogFormat;
   readonly debug: boolean;
   /** The lowest level that is logged; `info` by default. `debug` overrides it. */
@@ -37,26 +44,27 @@ const STDERR = 2;
  * Opens the log. Its file is opened at once, since a failure has to show before a container is created.
  *
  * Without a file, entries go to standard error, where an error is the plain line `runts: <message>` unless the format is JSON. With a
- * file, entries go there, and errors to standard error as well.
+ * file or a sink, entries go there, and errors to standard error as well.
  */
 export function openLog(options: LogOptions): Log {
   const file = options.file === undefined ? undefined : openForAppend(options.file);
+  const { sink } = options;
   const least = options.debug ? 0 : LEVELS.indexOf(options.level ?? "info");
   const entry = (level: Level, message: string, pointer = ""): void => {
     if (LEVELS.indexOf(level) < least) return;
-    writeDiagnostic(
-      file ?? STDERR,
-      formatEntry(options.format, { level, message, pointer, time: new Date() }),
-    );
+    const made = { level, message, pointer, time: new Date() };
+    if (sink === undefined) writeDiagnostic(file ?? STDERR, formatEntry(options.format, made));
+    else writeToSink(sink, made);
   };
   return {
     debug: (message, pointer) => entry("debug", message, pointer),
     info: (message) => entry("info", message),
     warn: (message) => entry("warning", message),
-    error: (message) => {
-      if (file !== undefined || options.format === "json") entry("error", message);
-      if (file !== undefined || options.format === "text")
-        writeDiagnostic(STDERR, `runts: ${oneLine(message)}\n`);
+    error: (message, pointer) => {
+      const elsewhere = file !== undefined || sink !== undefined;
+      if (elsewhere || options.format === "json")
+        entry("error", message, sink === undefined ? undefined : pointer);
+      if (elsewhere || options.format === "text") writeDiagnostic(STDERR, `runts: ${oneLine(message)}\n`);
     },
   };
 }
@@ -102,6 +110,15 @@ function writeDiagnostic(fd: number, text: string): void {
     } catch {
       // Nowhere left to write to.
     }
+  }
+}
+
+/** Never throws, either: the service may have ended meanwhile. */
+function writeToSink(sink: LogSink, entry: Entry): void {
+  try {
+    sink.write(entry);
+  } catch {
+    // An error goes to standard error as well.
   }
 }
 

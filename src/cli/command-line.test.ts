@@ -210,8 +210,11 @@ describe("global options", () => {
     [["--cgroup-manager", "none"], 1, "invalid cgroup-manager: none"],
     [["--log-format", "xml"], 1, "invalid log-format: xml"],
     [["--log-level", "trace"], 1, "invalid log-level: trace"],
-    [["--log", "journald:box"], 1, "--log journald:box: only files are supported"],
-    [["--log", "syslog:box"], 1, "--log syslog:box: only files are supported"],
+    [
+      ["--allow-annotation", "run.oci.other"],
+      1,
+      "--allow-annotation run.oci.other: must be one of run.oci.hooks.stdout",
+    ],
     [["--bogus"], 1, "flag provided but not defined: -bogus"],
   ])("%j is refused", async (argv, code, message) => {
     const run = vi.fn(() => 0);

@@ -2,8 +2,8 @@ import { SyscallError } from "../../bindings/syscall-error.ts";
 import { exitCodeOf, RuntsError } from "../errors.ts";
 import { openLog, writeStandardError } from "../log.ts";
 import { versionText } from "../version.ts";
-import type { Command } from "./command.ts";
-import { contextFrom, openLogFrom } from "./context.ts";
+import type { Command, Invocation } from "./command.ts";
+import { contextFrom, openLogFrom, systemLogFrom } from "./context.ts";
 import { parseArguments } from "./options/arguments.ts";
 import { globalOptions } from "./options/global-options.ts";
 import { UsageError } from "./options/usage-error.ts";
@@ -21,7 +21,8 @@ export async function runCommandLine(argv: readonly string[], commands: readonly
   try {
     const { options: globals, positionals, help } = parseArguments(argv, { options: globalOptions });
     debug = globals.debug || globals["log-level"] === "debug";
-    log = openLogFrom(globals);
+    const systemLog = await systemLogFrom(globals);
+    log = openLogFrom(globals, systemLog);
     if (globals.version) {
       writeOutput(versionText());
       return 0;
@@ -33,11 +34,13 @@ export async function runCommandLine(argv: readonly string[], commands: readonly
     const invocation = command.parse(rest);
     if (invocation === "help") return await showHelp(name, commands);
     failureCode = command.failureCode ?? 1;
+    systemLog?.setContainer(containerOf(command, invocation));
     const context = contextFrom(globals, log, invocation.usesState);
     const run = () => invocation.run(context, commands);
     return await (debug && invocation.usesState ? withDebugLog(name, context, invocation, run) : run());
   } catch (error) {
-    log.error(isInternal(error) ? `internal error: ${messageOf(error)}` : messageOf(error));
+    const pointer = error instanceof RuntsError ? error.pointer : undefined;
+    log.error(isInternal(error) ? `internal error: ${messageOf(error)}` : messageOf(error), pointer);
     if (error instanceof UsageError) writeStandardError(`Run "${helpCommand(error)}" for usage.\n`);
     if (debug && isInternal(error) && error instanceof Error) writeStandardError(`${error.stack}\n`);
     return exitCodeOf(error, failureCode);
@@ -48,6 +51,11 @@ function findCommand(name: string, commands: readonly Command[]): Command {
   const command = commands.find((candidate) => candidate.name === name);
   if (command === undefined) throw new UsageError(`No help topic for '${name}'`, undefined, UNKNOWN_COMMAND);
   return command;
+}
+
+/** The id of the container that a command is called for; undefined for none. */
+function containerOf({ positionals }: Command, invocation: Invocation): string | undefined {
+  return invocation.positionals[positionals.usage.split(" ").indexOf("<container-id>")];
 }
 
 /** The command whose help the global level asks for, `""` for the whole program, undefined for none. */

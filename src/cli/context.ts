@@ -1,26 +1,33 @@
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import type { GlobalOptions } from "../container/context.ts";
 import { stateRoot } from "../container/record/state-root.ts";
-import { isLogLevel, type Log, openLog } from "../log.ts";
+import { isLogLevel, type Log, type LogSink, openLog } from "../log.ts";
 import { ANNOTATIONS_TO_ALLOW, isAnnotationToAllow } from "../spec/annotations.ts";
 import { parseGoBoolean } from "./options/arguments.ts";
 import { type GlobalValues, globalOptions } from "./options/global-options.ts";
 import { UsageError } from "./options/usage-error.ts";
+import type { SystemLog } from "./system-log.ts";
 
-export function openLogFrom(globals: GlobalValues): Log {
+/** Opens the log that the options name. A sink takes the place of a file. */
+export function openLogFrom(globals: GlobalValues, sink?: LogSink): Log {
   const format = globals["log-format"] || globalOptions["log-format"].default;
   if (format !== "text" && format !== "json") throw new UsageError(`invalid log-format: ${format}`);
-  const file = logFile(globals.log);
+  const file = sink === undefined ? logFile(globals.log) : undefined;
   const level = globals["log-level"] || globalOptions["log-level"].default;
   if (!isLogLevel(level)) throw new UsageError(`invalid log-level: ${level}`);
-  return openLog({ format, debug: globals.debug, level, ...(file !== undefined && { file }) });
+  return openLog({ format, debug: globals.debug, level, sink, ...(file !== undefined && { file }) });
 }
 
-/** A path, or crun's `file:PATH`. crun's other sinks are refused: they must not become files of such names. */
+/** A path, or crun's `file:PATH`. */
 function logFile(given: string | undefined): string | undefined {
-  if (given === undefined || !/^(file|journald|syslog):/.test(given)) return given;
-  if (given.startsWith("file:")) return given.slice("file:".length);
-  throw new UsageError(`--log ${given}: only files are supported`);
+  return given?.startsWith("file:") === true ? given.slice("file:".length) : given;
+}
+
+/** Opens the service that `--log` names, such as `journald:ID`; undefined for a file. Its module is loaded on demand. */
+export async function systemLogFrom({ log = "" }: GlobalValues): Promise<SystemLog | undefined> {
+  if (!/^(journald|syslog):/.test(log)) return undefined;
+  const { openSystemLog } = await import("./system-log.ts");
+  return openSystemLog(log);
 }
 
 export function contextFrom(globals: GlobalValues, log: Log, usesState: boolean): GlobalOptions {

@@ -12,7 +12,8 @@ export const globalOptions = {
   log: {
     type: "string",
     isPath: true,
-    description: "file to append the log to, also as file:PATH [default: standard error]",
+    description:
+      "file to append the log to, also as file:PATH; or journald:ID or syslog:ID for a service of the system [default: standard error]",
   },
   "log-format": { type: "string", description: "format of the log: text or json", default: "text" },
   debug: {
