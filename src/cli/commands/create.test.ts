@@ -82,6 +82,25 @@ describe("run", () => {
   it("refuses --seccomp-trace with --detach", () => {
     expect(() => run("--seccomp-trace", "-d", "box")).toThrow("--seccomp-trace can't be used with --detach");
   });
+
+  it("takes what to record, and makes its path absolute", () => {
+    expect(run("--seccomp-record", "p.json", "box")).toMatchObject({
+      seccompRecord: { file: join(process.cwd(), "p.json"), merge: false },
+    });
+    expect(run("--seccomp-record=/p", "--seccomp-merge", "--seccomp-record-by=notify", "box")).toMatchObject({
+      seccompRecord: { file: "/p", merge: true, by: "notify" },
+    });
+    for (const [words, reason] of [
+      [["--seccomp-merge"], "--seccomp-merge needs --seccomp-record"],
+      [["--seccomp-record-by", "bpf"], "--seccomp-record-by needs --seccomp-record"],
+      [
+        ["--seccomp-record", "/p", "--seccomp-record-by", "strace"],
+        '--seccomp-record-by "strace": must be bpf or notify',
+      ],
+      [["--seccomp-record", "/p", "--seccomp-trace"], "--seccomp-trace can't be used with --seccomp-record"],
+    ] as const)
+      expect(() => run(...words, "box")).toThrow(reason);
+  });
 });
 
 describe.each([

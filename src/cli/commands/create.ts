@@ -2,7 +2,7 @@ import { createContainer } from "../../container/create.ts";
 import { prepareStateRoot } from "../../container/record/state-root.ts";
 import { defineCommand } from "../command.ts";
 import { createOptionsFrom, recordOptionsFrom } from "../options/create-options.ts";
-import { createOptions, oneContainer, recordOptions } from "../options/shared-options.ts";
+import { createOptions, oneContainer, recordDescription, recordOptions } from "../options/shared-options.ts";
 import { withProfile } from "../with-profile.ts";
 
 type CreateRecorded = typeof import("../../container/seccomp/record/recording.ts").createRecorded;
@@ -19,6 +19,7 @@ export const createCommand = defineCommand({
   description: [
     "Creates a container: its namespaces, its cgroup, its mounts, and an init process that waits for `start`. Runs the prestart, createRuntime " +
       "and createContainer hooks. Standard input, output and error become those of the container's process.",
+    recordDescription,
   ],
   examples: [
     ["runts create --bundle /srv/web --pid-file /run/web.pid web", "as an engine does it"],

@@ -9,6 +9,7 @@ import {
   detachOption,
   noSubreaperOption,
   oneContainer,
+  recordDescription,
   recordOptions,
 } from "../options/shared-options.ts";
 import { UsageError } from "../options/usage-error.ts";
@@ -34,6 +35,7 @@ export const runCommand = defineCommand({
   description: [
     "Creates and starts a container, forwards signals and the terminal to it, waits for it to exit and deletes it. With --detach it returns " +
       "as soon as the process executes.",
+    recordDescription,
   ],
   examples: [
     ["runts run box", "the bundle in the current directory"],

@@ -23,7 +23,8 @@ export const seccompCommand = defineCommand({
     "Shows how the seccomp filter of a container, or of a bundle, treats a system call, and which rule of the profile decides. It asks the " +
       "compiled filter, and lists every rule that names the call with the reason why it does not match. The call is a name or a number, as in " +
       "the kernel's log. Arguments are numbers as in C; those that are not given are 0.",
-    "`runts run --seccomp-trace` shows which calls of a program its profile denies.",
+    "`runts run --seccomp-trace` shows which calls of a program its profile denies. `runts run --seccomp-record FILE` writes a profile of those that " +
+      "it makes.",
   ],
   examples: [
     ["runts seccomp explain web mount", "for a container"],

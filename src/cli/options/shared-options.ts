@@ -93,6 +93,11 @@ export const recordOptions = {
   },
 } as const satisfies OptionTable;
 
+export const recordDescription =
+  "With --seccomp-record, a seccomp profile is written once the container has ended, or by `delete` if the runtime does not wait for that. It " +
+  "allows the system calls that the container's processes have made, and those of exec. They are recorded by BPF, or, for a user without " +
+  "privileges and in the foreground only, by notifications, which are slow.";
+
 /** The options of `create` and `run`. */
 export const createOptions = {
   bundle: bundleOption,

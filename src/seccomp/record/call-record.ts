@@ -36,9 +36,11 @@ export class CallRecord {
     this.#hasLostValues = true;
   }
 
-  /** Whether any call was made. */
-  get hasCalls(): boolean {
-    return this.#numbers.size > 0;
+  /** Whether a program has run: whoever executes one makes one more call at least, to exit. */
+  get hasRun(): boolean {
+    let count = 0;
+    for (const numbers of this.#numbers.values()) count += numbers.size;
+    return count > 1;
   }
 
   get architectures(): readonly number[] {

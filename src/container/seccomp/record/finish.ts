@@ -15,7 +15,7 @@ export function finishRecording(recorder: SavedRecorder, warn: (message: string)
     const record = takeRecord(recorder);
     if (record === undefined)
       warn(`--seccomp-record: ${file} is not written: process ${pid}, which held the recording, has ended`);
-    else if (!record.hasCalls)
+    else if (!record.hasRun)
       warn(`--seccomp-record: ${file} is not written: the container has executed no program`);
     else writeProfileFile(recorder, record, recorder.noNewPrivileges, warn);
   } catch (error) {
