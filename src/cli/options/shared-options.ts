@@ -89,7 +89,7 @@ export const recordOptions = {
   "seccomp-record-by": {
     type: "string",
     description:
-      "record by `bpf`, or by `notify`, where each system call waits [default: bpf if it can be used]",
+      "how to record: bpf, or notify, where each system call waits [default: bpf if it can be used]",
   },
 } as const satisfies OptionTable;
 
