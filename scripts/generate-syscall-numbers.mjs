@@ -16,7 +16,7 @@ flock fsconfig fsetxattr fsmount fsopen fspick fstat fstatfs fsync ftruncate fut
 getgid getgroups getpgid getpid getppid getpriority getrandom getresgid getresuid getrlimit getsid getsockname
 getsockopt gettid getuid getxattr inotify_add_watch inotify_init1 io_uring_enter io_uring_setup ioctl ioprio_get
 ioprio_set kcmp keyctl kill landlock_add_rule landlock_create_ruleset landlock_restrict_self linkat listen listmount
-lseek madvise memfd_create mkdirat mknodat mlockall mmap mount mount_setattr move_mount mprotect munmap name_to_handle_at
+lseek madvise membarrier memfd_create mkdirat mknodat mlockall mmap mount mount_setattr move_mount mprotect munmap name_to_handle_at
 nanosleep newfstatat open_by_handle_at open_tree openat openat2 personality pidfd_getfd pidfd_open pidfd_send_signal
 pipe2 pivot_root ppoll prctl pread64 preadv prlimit64 process_madvise process_vm_writev ptrace pwrite64 read readlinkat readv
 recvfrom recvmsg renameat2 request_key rt_sigaction rt_sigprocmask rt_sigtimedwait sched_get_priority_max

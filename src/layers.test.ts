@@ -38,7 +38,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   validate: ["inspect", "explain", "container", "cgroup", "plan", "spec", "errors"],
   explain: ["inspect", "container", "init", "cgroup", "plan", "spec", "errors"],
   container: ["init", "cgroup", "resctrl", "seccomp", "criu", "plan", "spec", "errors", "log", "version"],
-  doctor: ["inspect", "freeze", "container", "cgroup", "plan", "spec"],
+  doctor: ["profile", "inspect", "freeze", "container", "init", "cgroup", "plan", "spec"],
   init: ["plan", "spec", "errors"],
   cgroup: ["plan", "spec", "errors"],
   resctrl: ["spec", "errors"],

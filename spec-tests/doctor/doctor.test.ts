@@ -1,8 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { describe, expect } from "vitest";
 import { writableCgroup } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { becomeUser } from "../harness/host/user.ts";
 import { asObject, parseObject } from "../harness/json.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
@@ -110,6 +111,60 @@ describe.runIf(IS_RUNTS)("doctor", () => {
     const { code, stdout } = await sandbox.invoke(["doctor"], { wrapper });
     expect(code).toBe(1);
     expect(stdout).toMatch(/BAD +hierarchy .*cgroup v2/);
+  });
+
+  const FIGURES = [
+    "fork and execve",
+    "RCU grace period",
+    "network namespace",
+    "mount namespace",
+    "make a cgroup",
+    "remove a cgroup",
+    "clone into a cgroup",
+    "move to a cgroup",
+    "device program",
+    "state directory",
+  ];
+
+  spec(
+    "doctor --slow: measures what create asks of the kernel, and leaves nothing in the cgroup and the state directory",
+    CLAUSE,
+    async (sandbox) => {
+      const before = readdirSync("/sys/fs/cgroup").sort();
+      const { code, stdout, stderr } = await sandbox.invoke(["doctor", "--slow", "--json"]);
+      expect([code, stderr]).toEqual([0, ""]);
+      const { findings } = parseObject(stdout);
+      const found = Array.isArray(findings) ? findings.map(asObject) : [];
+      expect(found.map(({ subject }) => subject)).toEqual(FIGURES);
+      for (const { subject, verdict, milliseconds } of found) {
+        expect(["good", "slow"], String(subject)).toContain(verdict);
+        const { median, most } = asObject(milliseconds);
+        expect(Number(median) >= 0 && Number(median) <= Number(most), String(subject)).toBe(true);
+      }
+      expect(readdirSync("/sys/fs/cgroup").sort()).toEqual(before);
+      expect(existsSync(sandbox.root) ? readdirSync(sandbox.root) : []).toEqual([]);
+      const text = await sandbox.invoke(["doctor", "--slow"]);
+      expect(text.stdout).toMatch(/^kernel\n {2}(ok|SLOW) +fork and execve +\d+\.\d\d ms, at most /);
+    },
+  );
+
+  spec(
+    "doctor --slow of a user without privileges: measures what this user may, and says what not",
+    CLAUSE,
+    async (sandbox) => {
+      becomeUser(sandbox);
+      const { code, stdout, stderr } = await sandbox.invoke(["doctor", "--slow"]);
+      expect([code, stderr]).toEqual([0, ""]);
+      expect(stdout).toMatch(/ (ok|SLOW) +mount namespace +\d/);
+      expect(stdout).toMatch(/ note +device program +not measured: /);
+      expect(stdout).toMatch(/ note +move to a cgroup +not measured: .* may not be written to\n/);
+    },
+  );
+
+  spec("doctor --slow with a container's id: usage error", CLAUSE, async (sandbox) => {
+    const { code, stderr } = await sandbox.invoke(["doctor", "--slow", "box"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^runts: --slow is about the host/);
   });
 
   spec(
