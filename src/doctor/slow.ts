@@ -4,8 +4,15 @@ import { CLONE_INTO_CGROUP, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER } from "../
 import { SIGCHLD } from "../../bindings/abi/signal.ts";
 import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { mkdirSync, rmdirSync } from "../../bindings/linux/directories.ts";
-import { existsSync, renameSync, unlinkSync, writeFileSync } from "../../bindings/linux/files.ts";
-import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from "../../bindings/linux/files.ts";
+import { type MountInfo, mountIdOf, mountsOf } from "../../bindings/linux/mount-info.ts";
 import { effectiveUid } from "../../bindings/linux/own-process.ts";
 import { dirname } from "../../bindings/linux/paths.ts";
 import { randomNumber } from "../../bindings/linux/random.ts";
@@ -256,15 +263,13 @@ function replaceAndRemove(file: string, text: string): void {
 }
 
 function fileSystemOf(directory: string, mounts: readonly MountInfo[]): string {
-  const holds = ({ point }: MountInfo) =>
-    point === "/" || directory === point || directory.startsWith(`${point}/`);
-  return (
-    mounts.findLast((mount) => holds(mount) && isDeepest(mount, mounts.filter(holds)))?.type ?? "unknown"
-  );
-}
-
-function isDeepest({ point }: MountInfo, mounts: readonly MountInfo[]): boolean {
-  return mounts.every((other) => other.point.length <= point.length);
+  const fd = openSync(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  try {
+    const id = mountIdOf("self", fd);
+    return mounts.find((mount) => mount.id === id)?.type ?? "unknown";
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Milliseconds. */

@@ -65,7 +65,7 @@ export interface Surroundings {
 
 const SPAN_KIND_INTERNAL = 1;
 const STATUS_CODE_ERROR = 2;
-/** The caller records this trace: W3C Trace Context, section 3.2.2.5.1. */
+/** The caller records this trace: W3C Trace Context, "Sampled flag". */
 const SAMPLED = 0x01;
 /** SpanFlags of trace.proto: the parent is known to be in another process, or in this one. */
 const CONTEXT_HAS_IS_REMOTE = 0x100;

@@ -13,13 +13,13 @@ export interface TraceContext {
   readonly state: string;
 }
 
-/** VERSION-TRACE_ID-PARENT_ID-FLAGS. Versions after 00 may append further parts: section 3.2.4, Versioning of traceparent. */
+/** VERSION-TRACE_ID-PARENT_ID-FLAGS. Versions after 00 may append further parts: "Versioning of traceparent". */
 const TRACEPARENT =
   /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
 
 /**
  * The caller's context from the values of TRACEPARENT and TRACESTATE. Undefined without one, and where TRACEPARENT is malformed: then the
- * command begins a new trace, and TRACESTATE counts for nothing (section 4.3, Processing Model).
+ * command begins a new trace, and TRACESTATE counts for nothing ("Processing Model").
  */
 export function callerContext(
   traceparent: string | undefined,
@@ -33,7 +33,7 @@ export function callerContext(
 }
 
 const MOST_MEMBERS = 32;
-/** Section 3.3.1.3, list-members: a key in lower case, maybe of a tenant, and a value of printable ASCII that does not end in a blank. */
+/** "list-members": a key in lower case, maybe of a tenant, and a value of printable ASCII that does not end in a blank. */
 const MEMBER =
   /^(?:[a-z0-9][a-z0-9_\-*/]{0,255}|[a-z0-9][a-z0-9_\-*/]{0,240}@[a-z][a-z0-9_\-*/]{0,13})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]$/;
 
