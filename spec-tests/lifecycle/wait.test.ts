@@ -6,6 +6,7 @@ import { running } from "../harness/exec.ts";
 import { counting, criuSpec, imagesIn, restore, succeeded } from "../harness/helpers/checkpoint.ts";
 import { checkReadme } from "../harness/helpers/readme.ts";
 import { startUnderSubreaper } from "../harness/helpers/subreaper.ts";
+import { rangeShell } from "../harness/host/user.ts";
 import { parseObject } from "../harness/json.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import type { Result } from "../harness/runtime.ts";
@@ -326,6 +327,24 @@ function commandLine(pid: number): string {
     return "";
   }
 }
+
+spec(
+  "wait by a user who is not root, for a process of another of his ids: the exit code; state has it, too",
+  CLAUSE,
+  async (sandbox, context) => {
+    skipBefore615(context);
+    const container = rangeShell(sandbox, "until [ -e /tmp/end ]; do sleep 0.02; done; exit 7", (config) => {
+      config.process.user = { uid: 5, gid: 6 };
+    });
+    await container.started();
+    const waiting = wait(sandbox, container);
+    await untilSomebodyWaits(sandbox);
+    container.writeFile("tmp/end", "");
+    expect(await waiting).toEqual(printed("7\n"));
+    expect(parseObject((await container.stateCommand()).stdout)).toMatchObject({ exitCode: 7 });
+  },
+  NEITHER,
+);
 
 spec(
   "wait in the page of the example: prints what the page says",

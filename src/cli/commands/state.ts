@@ -9,7 +9,8 @@ export const stateCommand = defineCommand({
   positionals: oneContainer,
   options: {},
   description: [
-    "Prints the state of a container: the properties of the specification's runtime.md, and those that runc adds.",
+    "Prints the state of a container: the properties of the specification's runtime.md, and those that runc adds. A stopped one has exitCode, " +
+      "where it is known: see `runts wait`.",
   ],
   examples: [["runts state web", "as JSON: status, process id, bundle, annotations"]],
   run(context, { positionals: [id] }) {
