@@ -20,6 +20,21 @@ function wait(sandbox: Sandbox, ...containers: readonly Container[]): Promise<Re
   return sandbox.invoke(["wait", ...containers.map(({ id }) => id)]);
 }
 
+/** Runs `wait`, and does something as soon as it waits for so many containers. */
+function waitWhile(
+  sandbox: Sandbox,
+  containers: readonly Container[],
+  action: () => Promise<void> | void,
+  count = containers.length,
+): Promise<Result> {
+  return sandbox.invoke(["wait", ...containers.map(({ id }) => id)], {
+    whileRunning: async (pid) => {
+      await untilItWaits(pid, count);
+      await action();
+    },
+  });
+}
+
 function printed(stdout: string): Result {
   return { code: 0, stdout, stderr: "" };
 }
@@ -70,12 +85,9 @@ spec(
   async (sandbox, context) => {
     skipBefore615(context);
     const { container, end } = await endless(sandbox, 7);
-    const result = await sandbox.invoke(["wait", container.id], {
-      whileRunning: async (pid) => {
-        await untilItWaits(pid, 1);
-        expect((await container.state()).status).toBe("running");
-        end();
-      },
+    const result = await waitWhile(sandbox, [container], async () => {
+      expect((await container.state()).status).toBe("running");
+      end();
     });
     expect(result).toEqual(printed("7\n"));
     expect((await container.state()).status).toBe("stopped");
@@ -89,11 +101,8 @@ spec(
   async (sandbox, context) => {
     skipBefore615(context);
     const container = await running(sandbox);
-    const result = await sandbox.invoke(["wait", container.id], {
-      whileRunning: async (pid) => {
-        await untilItWaits(pid, 1);
-        expect((await container.kill("KILL")).code).toBe(0);
-      },
+    const result = await waitWhile(sandbox, [container], async () => {
+      expect((await container.kill("KILL")).code).toBe(0);
     });
     expect(result).toEqual(printed("137\n"));
   },
@@ -107,11 +116,8 @@ spec(
     skipBefore615(context);
     const container = sandbox.shell("exit 5");
     await container.created();
-    const result = await sandbox.invoke(["wait", container.id], {
-      whileRunning: async (pid) => {
-        await untilItWaits(pid, 1);
-        expect((await container.start()).code).toBe(0);
-      },
+    const result = await waitWhile(sandbox, [container], async () => {
+      expect((await container.start()).code).toBe(0);
     });
     expect(result).toEqual(printed("5\n"));
   },
@@ -124,11 +130,8 @@ spec(
   async (sandbox, context) => {
     skipBefore615(context);
     const container = await running(sandbox);
-    const result = await sandbox.invoke(["wait", container.id], {
-      whileRunning: async (pid) => {
-        await untilItWaits(pid, 1);
-        expect((await container.delete("--force")).code).toBe(0);
-      },
+    const result = await waitWhile(sandbox, [container], async () => {
+      expect((await container.delete("--force")).code).toBe(0);
     });
     expect(result).toEqual(printed("137\n"));
     expect(await sandbox.traces()).toEqual([]);
@@ -144,12 +147,9 @@ spec(
     const { container, end } = await endless(sandbox, 4);
     expect((await sandbox.invoke(["pause", container.id])).code).toBe(0);
     end();
-    const result = await sandbox.invoke(["wait", container.id], {
-      whileRunning: async (pid) => {
-        await untilItWaits(pid, 1);
-        expect((await container.state()).status).toBe("paused");
-        expect((await sandbox.invoke(["resume", container.id])).code).toBe(0);
-      },
+    const result = await waitWhile(sandbox, [container], async () => {
+      expect((await container.state()).status).toBe("paused");
+      expect((await sandbox.invoke(["resume", container.id])).code).toBe(0);
     });
     expect(result).toEqual(printed("4\n"));
   },
@@ -163,13 +163,10 @@ spec(
     skipBefore615(context);
     const [first, second] = [await endless(sandbox, 1), await endless(sandbox, 2)];
     const { pid: secondPid } = await second.container.state();
-    const result = await sandbox.invoke(["wait", first.container.id, second.container.id], {
-      whileRunning: async (pid) => {
-        await untilItWaits(pid, 2);
-        second.end();
-        await untilReaped(secondPid);
-        first.end();
-      },
+    const result = await waitWhile(sandbox, [first.container, second.container], async () => {
+      second.end();
+      await untilReaped(secondPid);
+      first.end();
     });
     expect(result).toEqual(printed("1\n2\n"));
   },
@@ -205,12 +202,14 @@ spec(
     expect((await lost.start()).code).toBe(0);
     await untilReaped(pid);
     const { container: other, end } = await endless(sandbox, 2);
-    const result = await sandbox.invoke(["wait", lost.id, other.id], {
-      whileRunning: async (waiting) => {
-        await untilItWaits(waiting, 1);
+    const result = await waitWhile(
+      sandbox,
+      [lost, other],
+      async () => {
         end();
       },
-    });
+      1,
+    );
     expect(result).toMatchObject({ code: 3, stdout: "unknown\n2\n" });
     expect(result.stderr).toMatch(
       /^\S+ level=warning msg="the exit code of container \S+ is unknown: [^\n]+"\n$/,
@@ -228,11 +227,8 @@ spec(
     const { container, end } = await endless(sandbox, 0);
     expect(parseObject((await container.stateCommand()).stdout)).not.toHaveProperty("exitCode");
     const { pid } = await container.state();
-    const result = await sandbox.invoke(["wait", container.id], {
-      whileRunning: async (waiting) => {
-        await untilItWaits(waiting, 1);
-        end();
-      },
+    const result = await waitWhile(sandbox, [container], async () => {
+      end();
     });
     expect(result).toEqual(printed("0\n"));
     await untilReaped(pid);
@@ -296,11 +292,8 @@ criuSpec(
     const flags = ["checkpoint", ...images.flags, container.id];
     succeeded(await sandbox.invoke(flags), images, "dump.log");
     succeeded(await restore(sandbox, container, images), images, "restore.log");
-    const result = await sandbox.invoke(["wait", container.id], {
-      whileRunning: async (pid) => {
-        await untilItWaits(pid, 1);
-        expect((await container.kill("KILL")).code).toBe(0);
-      },
+    const result = await waitWhile(sandbox, [container], async () => {
+      expect((await container.kill("KILL")).code).toBe(0);
     });
     expect(result).toEqual(printed("137\n"));
   },

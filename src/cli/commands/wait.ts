@@ -1,4 +1,4 @@
-import { type ContainerEnd, waitForContainers } from "../../container/wait.ts";
+import type { ContainerEnd } from "../../container/wait.ts";
 import { defineCommand } from "../command.ts";
 import { writeOutput } from "../output.ts";
 
@@ -27,7 +27,8 @@ export const waitCommand = defineCommand({
     ["1", "a container does not exist, or another failure"],
     ["3", "all containers have stopped, and an exit code is unknown"],
   ],
-  run(context, { positionals: ids }) {
+  async run(context, { positionals: ids }) {
+    const { waitForContainers } = await import("../../container/wait.ts");
     let code = 0;
     const print = (id: string, end: ContainerEnd): void => {
       if ("unknown" in end) {
