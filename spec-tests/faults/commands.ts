@@ -36,6 +36,9 @@ async function stillRuns(scene: Scene): Promise<string | undefined> {
   return status === "running" ? undefined : `the container is ${status}`;
 }
 
+/** A device of the host that no bundle allows. */
+const ADDED = "/tmp/device:/dev/sub/added:rw";
+
 const once = { failureCode: 1, lasts: false };
 const lasting = { failureCode: 1, begin: "asleep", lasts: true } as const;
 
@@ -81,6 +84,22 @@ export const commands: readonly Command[] = [
     name: "update",
     mends: true,
     args: (scene) => ["update", "--resources", `/work/bundles/${scene.bundle}/update.json`, ID],
+    works: stillRuns,
+  },
+  {
+    ...lasting,
+    name: "devices add",
+    args: () => ["devices", "add", ID, ADDED],
+    works: async (scene) => {
+      await scene.succeed(["devices", "remove", ID, ADDED]);
+      return stillRuns(scene);
+    },
+  },
+  {
+    ...lasting,
+    name: "devices remove",
+    prepare: () => ["devices", "add", ID, ADDED],
+    args: () => ["devices", "remove", ID, ADDED],
     works: stillRuns,
   },
   { ...lasting, name: "state", args: () => ["state", ID], works: stillRuns },

@@ -11,6 +11,8 @@ export interface Command {
   readonly begin: "nothing" | "created" | "asleep";
   /** Whether the container is used for the next fault as well, as long as it is unchanged. */
   readonly lasts: boolean;
+  /** A command that is run first, and makes what this one takes away. After a failure both, without a fault, take away everything. */
+  prepare?(scene: Scene): readonly string[];
   /** Whether the same command without a fault completes what a failed one did in part. */
   readonly mends?: boolean;
   args(scene: Scene): readonly string[];
@@ -105,6 +107,7 @@ async function step(scene: Scene, command: Command, fault: Fault): Promise<Outco
 async function begin(scene: Scene, command: Command, fault: Fault): Promise<number | undefined> {
   if (command.begin === "created") await scene.create();
   if (command.begin === "asleep" && !scene.isAsleep) await scene.startSleeping();
+  if (command.prepare !== undefined) await scene.succeed(command.prepare(scene));
   const isVictim = fault.mode === "kill-stub" && command.begin !== "nothing" && !command.lasts;
   return isVictim ? (await scene.host.init(ID)).pid : undefined;
 }
@@ -128,6 +131,10 @@ async function settle(scene: Scene, command: Command, fault: Fault, result: Resu
   const mayLoseHooks = fault.mode === "kill-runtime" && command.name === "delete";
   // Delete is not needed after a failed command that has left nothing.
   if (!command.lasts) return failed && (await scene.isEmpty()) ? [] : scene.remove(mayLoseHooks);
+  if (failed && command.prepare !== undefined) {
+    await scene.succeed(command.prepare(scene));
+    await scene.succeed(command.args(scene));
+  }
   if (failed && command.mends === true) await scene.succeed(command.args(scene));
   if (fault.mode !== "kill-runtime") {
     const changes = await scene.changesAsleep();

@@ -18,6 +18,7 @@ import re
 import select
 import signal
 import socket
+import stat
 import struct
 import sys
 import time
@@ -116,20 +117,20 @@ def program_info(descriptor):
 
 
 def collect_tags():
-    """Adds the tags of the programs that are attached to cgroups here, and returns their number. A device rule in the config makes these
+    """Adds the tags of the programs that are attached to cgroups here, and returns these. A device rule in the config makes these
     programs unlike those of other tests."""
-    attached = 0
+    attached = []
     for folder, _, _ in os.walk("/sys/fs/cgroup"):
         cgroup = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         ids = (ctypes.c_uint32 * 16)()
         result, answer = bpf(16, struct.pack("=IIIIQI", cgroup, 6, 0, 0, ctypes.addressof(ids), 16))
         os.close(cgroup)
         count = struct.unpack_from("=I", answer, 24)[0] if result >= 0 else 0
-        attached += count
         for number in ids[:count]:
             descriptor, _ = bpf(13, struct.pack("=I", number))
             if descriptor >= 0:
-                tags.add(program_info(descriptor)[1])
+                attached.append(program_info(descriptor)[1])
+    tags.update(attached)
     return attached
 
 
@@ -154,10 +155,20 @@ def is_zombie(name):
     return len(fields) > 1 and fields[0] == "Z" and fields[1] != "1"
 
 
+def devices():
+    """The devices of the container: its nodes, what its record says of added ones, and the device programs of its cgroup."""
+    record = json.loads(read(f"{STATE}/box/state.json") or "{}")
+    folder = f"/proc/{record.get('pid', 0)}/root/dev"
+    names = os.listdir(folder) if record.get("pid", 0) and os.path.exists(folder) else []
+    nodes = [(name, os.lstat(os.path.join(folder, name))) for name in names]
+    found = [f"node {name} {node.st_mode:o} {node.st_uid} {node.st_rdev:x}" for name, node in nodes]
+    return found + [f"added {device['path']}" for device in record.get("devices", [])]
+
+
 def look():
     reap()
-    collect_tags()
-    found = []
+    attached = collect_tags()
+    found = [f"device program {tag}" for tag in attached] + devices()
     for name in os.listdir("/proc"):
         if name.isdigit() and name != "1" and not is_zombie(name):
             found.append(f"process {name} {read(f'/proc/{name}/comm').strip()}")
@@ -184,7 +195,7 @@ def init(identifier):
     pid = json.loads(read(f"{STATE}/{identifier}/state.json") or "{}").get("pid", 0)
     folder = f"/proc/{pid}/fd"
     names = os.listdir(folder) if pid and os.path.exists(folder) else []
-    return {"pid": pid, "programs": collect_tags(), "fds": sorted(f"{name} {descriptor_of(f'{folder}/{name}')}" for name in names)}
+    return {"pid": pid, "programs": len(collect_tags()), "fds": sorted(f"{name} {descriptor_of(f'{folder}/{name}')}" for name in names)}
 
 
 class Receiver:
@@ -260,6 +271,8 @@ def main():
     os.system("cp -a /rootfs /rootfs-mapped; chown -hR 100000:100000 /rootfs-mapped; mkdir /tmp/shared; echo text > /tmp/shared/file")
     # For the container in a user namespace, whose root can't enter this folder: the runtime has to open the source.
     os.system("mkdir -p /tmp/closed/data; echo text > /tmp/closed/data/file; chown 1000 /tmp/closed; chmod 700 /tmp/closed")
+    # For `devices add`: no bundle allows it.
+    os.mknod("/tmp/device", stat.S_IFCHR | 0o666, os.makedev(4000, 7))
     # Images are written beside the runtime.
     os.system("mount -o remount,bind,rw /runts")
     for path in [OUTPUT, ANSWER, "/tmp/stderr"]:

@@ -108,6 +108,60 @@ systemdSpec(
 );
 
 systemdSpec(
+  "systemd, devices add and remove: the unit has the rule as long as the container, also after daemon-reload and update",
+  "practice: at daemon-reload, systemd applies the properties of a unit again",
+  async (sandbox, machine) => {
+    const container = scoped(sandbox, withDevices(DENY_ALL));
+    await container.started(SYSTEMD);
+    const node = sandbox.path("fuse");
+    machine.output("mknod", node, "c", "10", "229");
+    const allowed = () => machine.show(scopeOf(container, machine), "DeviceAllow").DeviceAllow;
+    const devices = (action: string) =>
+      sandbox.invoke(["devices", action, container.id, `${node}:/dev/added`]);
+    expect(await opened(container)).toBe("null open, zero open, node denied");
+    expect(await devices("add")).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(allowed()).toContain("/dev/char/10:229 rwm");
+    for (const change of [
+      ["daemon-reload"],
+      ["set-property", "--runtime", scopeOf(container, machine), "TasksMax=999"],
+    ]) {
+      expect(await opened(container)).toBe("null open, zero open, node open");
+      machine.output("systemctl", ...change);
+    }
+    expect(await opened(container)).toBe("null open, zero open, node open");
+    const stdin = jsonFile(sandbox, { devices: [DENY_ALL] });
+    const update = ["update", "--resources", "-", container.id];
+    expect(await sandbox.invoke(update, { stdin })).toMatchObject({ code: 0, stderr: "" });
+    expect(allowed()).toContain("/dev/char/10:229 rwm");
+    expect(await opened(container)).toBe("null open, zero open, node open");
+    expect(await devices("remove")).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(allowed()).not.toContain("10:229");
+    expect(await opened(container)).toBe("null open, zero open, node denied");
+    machine.output("systemctl", "daemon-reload");
+    expect(await opened(container)).toBe("null open, zero open, node denied");
+    expect((await container.exec(["ls", "/dev/added"])).stderr).toMatch(/No such file/);
+  },
+  { both: "has no such command" },
+);
+
+systemdSpec(
+  "systemd, devices add that fails at the node: neither the unit nor the cgroup keeps the rule",
+  "promise: node and rule, or neither",
+  async (sandbox, machine) => {
+    const container = scoped(sandbox, withDevices(DENY_ALL));
+    await container.started(SYSTEMD);
+    const node = sandbox.path("fuse");
+    machine.output("mknod", node, "c", "10", "229");
+    const before = machine.show(scopeOf(container, machine), "DeviceAllow", "DevicePolicy");
+    const result = await sandbox.invoke(["devices", "add", container.id, `${node}:/read-only`]);
+    expectRefusal(result, /mknodat: read-only file system/);
+    expect(machine.show(scopeOf(container, machine), "DeviceAllow", "DevicePolicy")).toEqual(before);
+    expect(await opened(container)).toBe("null open, zero open, node denied");
+  },
+  { both: "has no such command" },
+);
+
+systemdSpec(
   "systemd, limits of -1: infinity in the unit",
   "practice of runc and crun: limits are properties of the unit",
   async (sandbox, machine) => {

@@ -7,7 +7,7 @@ import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { accessTo, applyDeviceRules, hasDeviceRules } from "../cgroup/devices/rules.ts";
 import { cgroupName } from "../cgroup/files.ts";
 import { updateScope } from "../cgroup/systemd/scope.ts";
-import { RuntsError } from "../errors.ts";
+import { RuntsError, reworded } from "../errors.ts";
 import { DeviceMaker, type NodeRights, type Place } from "../init/live-devices.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import { hasNamespace, namespacesOf } from "../plan/init-plan.ts";
@@ -18,7 +18,7 @@ import type { Config, DeviceRule } from "../spec/types.ts";
 import { inspectCaller, isRootless } from "./caller/caller.ts";
 import type { GlobalOptions } from "./context.ts";
 import { checkRunning, type MountNamespace, notRunning, withMountNamespace } from "./join/mount-namespace.ts";
-import { rulesWithAdded } from "./merge-resources.ts";
+import { NO_ACCESS, rulesWithAdded } from "./merge-resources.ts";
 import { isAlive } from "./process/process-status.ts";
 import { type LockedContainer, withLockedContainer } from "./record/lock.ts";
 import { type SavedDevice, type SavedState, writeState } from "./record/saved-state.ts";
@@ -84,25 +84,38 @@ export function addDevice(context: GlobalOptions, id: string, word: string): voi
 }
 
 /**
- * `devices remove`: takes the rule of an added device from a container that runs, and removes what `devices add` has made. A process that has
- * the device open keeps it.
+ * `devices remove`: takes the rule of an added device from a container that runs, then removes what `devices add` has made. A process that has
+ * the device open keeps it. The container can't keep the rule by what it does to the node. A device whose node could not be removed stays in
+ * the record without access, for the next `devices remove`.
  */
 export function removeDevice(context: GlobalOptions, id: string, word: string): void {
   const { path } = parseDeviceWord(word);
   withMountNamespace(context, id, "devices", (container) => {
     const device = container.saved.devices?.find((entry) => entry.path === path);
     if (device === undefined) throw notAdded(container, path);
-    changeDevices(context, container, (devices) => devices.filter((entry) => entry.path !== path));
+    changeDevices(context, container, (devices) =>
+      devices.map((entry) => (entry.path === path ? { ...entry, access: NO_ACCESS } : entry)),
+    );
     try {
       const left = unmake(container, device);
       if (left !== undefined)
         context.log.warn(`${path} stays in container ${id}, without the rule that allowed it: ${left}`);
+      forget(context, container, path);
     } catch (error) {
-      restoring(context, `the rule of ${path}`, () =>
-        changeDevices(context, container, (devices) => [...devices, device]),
-      );
-      throw error;
+      if (!(error instanceof RuntsError)) throw error;
+      const hint = "the container can't use it any more: devices remove, once again, removes what is left";
+      throw reworded(error, `${error.message}; ${hint}`);
     }
+  });
+}
+
+/** Takes a device out of the record, which has no rule any more. */
+function forget(context: GlobalOptions, { saved: { id, pid } }: MountNamespace, path: string): void {
+  withLockedContainer(context, id, ({ directory, saved }) => {
+    const { devices = [], ...rest } = saved;
+    if (saved.pid !== pid) return;
+    const others = devices.filter((entry) => entry.path !== path);
+    writeState(directory, withDevices(rest, others));
   });
 }
 
@@ -231,13 +244,11 @@ function withAdded(context: GlobalOptions, container: MountNamespace, device: Sa
     if (before === undefined) return [...devices, device];
     if (!isSameDevice(before, device)) throw isOther(before);
     // What an earlier command made is still to be removed.
-    const merged = device.made === "nothing" ? { ...device, ...madeOf(before) } : device;
-    return devices.map((entry) => (entry === before ? merged : entry));
+    const made = device.made === "nothing" ? before.made : device.made;
+    const directories = [...new Set([...before.directories, ...device.directories])];
+    directories.sort((one, other) => one.length - other.length);
+    return devices.map((entry) => (entry === before ? { ...device, made, directories } : entry));
   });
-}
-
-function madeOf({ made, directories }: SavedDevice): Pick<SavedDevice, "made" | "directories"> {
-  return { made, directories };
 }
 
 function isSameDevice(one: SavedDevice, other: SavedDevice): boolean {

@@ -54,12 +54,16 @@ export function resourcesToApply(update: LinuxResources, merged: LinuxResources)
   return { ...update, memory };
 }
 
+/** Access of an added device that is being removed: it has no rule. */
+export const NO_ACCESS = "";
+
 /** The config's rules, then those of the devices that were added. */
 export function rulesWithAdded(
   rules: readonly DeviceRule[] | undefined,
   devices: readonly SavedDevice[] | undefined,
 ): DeviceRule[] {
-  const added = (devices ?? []).map(({ type, major, minor, access }) => {
+  const allowed = (devices ?? []).filter(({ access }) => access !== NO_ACCESS);
+  const added = allowed.map(({ type, major, minor, access }) => {
     return { allow: true, type, major: BigInt(major), minor: BigInt(minor), access };
   });
   return [...(rules ?? []), ...added];

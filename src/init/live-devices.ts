@@ -195,17 +195,17 @@ export class DeviceMaker {
       : "something else is there now";
   }
 
-  /** Removes directories that were made for a device, if nothing else is in them now. */
+  /** Removes directories that were made for a device, if they are still there and the container has put nothing else into them. */
   removeDirectories(directories: readonly string[]): void {
     for (const directory of directories.toReversed()) {
       const program = this.#program(`remove ${directory}`);
       const parent = this.#openAt(program, this.#entered.root, dirname(directory), {
         flags: O_DIRECTORY,
-        tolerate: ["any"],
+        tolerate: NOT_THERE,
       });
       program.do("unlinkat", [parent, basename(directory), AT_REMOVEDIR], {
         if: [parent, "positive"],
-        tolerate: ["any"],
+        tolerate: ["ENOTEMPTY", "ENOENT", "EBUSY"],
         path: directory,
       });
       program.do("close", [parent], { if: [parent, "positive"] });

@@ -112,7 +112,8 @@ function runInside<T>(
       pid,
     });
   } finally {
-    pending.close();
+    // Killed, as one that hangs would stay in the container; and reaped, so that none is left when the command ends.
+    pending.kill();
     if (root !== undefined) closeSync(root);
   }
 }

@@ -100,7 +100,7 @@ export interface SavedDevice {
   readonly type: "b" | "c";
   readonly major: number;
   readonly minor: number;
-  /** Letters of "rwm". */
+  /** Letters of "rwm"; empty while it is removed. */
   readonly access: string;
   /** What was made at the path: a node; a mount of the host's node on an empty file; nothing, since the container had the node. */
   readonly made: "node" | "mount" | "nothing";
