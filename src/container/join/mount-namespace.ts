@@ -13,6 +13,7 @@ import { type Caller, inspectCaller } from "../caller/caller.ts";
 import { mountLabelOf } from "../caller/lsm.ts";
 import type { GlobalOptions } from "../context.ts";
 import { hostFacts } from "../create/host-facts.ts";
+import { isAlive } from "../process/process-status.ts";
 import { openProcess } from "../process/saved-process.ts";
 import { type LockedContainer, lockMounts, withLockedContainer } from "../record/lock.ts";
 import { checkId, containerDirectory, type SavedState } from "../record/saved-state.ts";
@@ -93,7 +94,7 @@ function runInside<T>(
   const pending = joinByStub(saved, caller, command);
   let root: number | undefined;
   try {
-    root = openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    root = openRoot(saved, command);
     return use(pending.channel, {
       id,
       config,
@@ -115,6 +116,15 @@ function runInside<T>(
     // Killed, as one that hangs would stay in the container; and reaped, so that none is left when the command ends.
     pending.kill();
     if (root !== undefined) closeSync(root);
+  }
+}
+
+function openRoot(saved: SavedState, command: LiveChange): number {
+  const { pid, startTime } = saved;
+  try {
+    return openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  } catch (error) {
+    throw isAlive(pid, startTime) ? error : notRunning(command, saved);
   }
 }
 
