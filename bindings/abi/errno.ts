@@ -16,6 +16,7 @@ export const ENAMETOOLONG = 36;
 export const ENOSYS = 38;
 export const ELOOP = 40;
 export const EPROTO = 71;
+export const EOPNOTSUPP = 95;
 export const ECANCELED = 125;
 
 /** Names by number; "" for a number without a name. */

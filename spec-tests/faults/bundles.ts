@@ -17,7 +17,7 @@ stat -c '%n %u %g' /dev/walk /dev/pipe /dev/pts/*
 cat /proc/self/limits /proc/self/cgroup /proc/self/oom_score_adj /proc/self/uid_map /proc/self/timens_offsets /sys/class/net/*/flags
 cat /proc/sys/net/ipv4/ip_forward /etc/passwd /shared/file /proc/sys/kernel/domainname
 hostname; pwd; env; id; umask; stty size
-echo x > /file; chmod 777 /tmp
+echo x > /file; chmod 777 /tmp; ln -s link /dev/shm/link && echo linked
 echo done
 exit 0
 `;
@@ -84,6 +84,16 @@ function mapped(): Config {
   return config;
 }
 
+/** Denies the symbolic link that the probe tries to make. */
+const LANDLOCK = {
+  handledAccess: { handledAccessFS: ["make_sym"], handledAccessNetwork: ["bind"], scoped: ["signal"] },
+  rules: {
+    pathBeneath: [{ allowedAccess: ["make_sym"], paths: ["/home"] }],
+    networkPort: [{ allowedAccess: ["bind"], ports: [80] }],
+  },
+  enableBestEffort: false,
+};
+
 function rich(): Config {
   const config = defaultConfig();
   config.root = { path: "/rootfs", readonly: true };
@@ -110,7 +120,7 @@ function rich(): Config {
     scheduler: { policy: "SCHED_BATCH", nice: 3 },
   };
   config.domainname = "example.org";
-  config.annotations = { "org.example.walk": "yes" };
+  config.annotations = { "org.example.walk": "yes", "run.runts.landlock": JSON.stringify(LANDLOCK) };
   config.mounts.push(
     { destination: "/shared", type: "bind", source: "/tmp/shared", options: ["rbind", "ro", "nosuid"] },
     {

@@ -1,6 +1,7 @@
 import { errnoMessage } from "../../../bindings/abi/errno.ts";
 import { kernelLandlock } from "../../../bindings/linux/landlock.ts";
 import { RuntsError, reworded } from "../../errors.ts";
+import { onBehalfOf } from "../../init/run-program.ts";
 import { domainFor, type LandlockDomain } from "../../plan/process/landlock.ts";
 import { LANDLOCK_ANNOTATION, LANDLOCK_POINTER, landlockOf, RIGHTS_OF_FILES } from "../../spec/landlock.ts";
 import type { Config, Process } from "../../spec/types.ts";
@@ -22,7 +23,7 @@ export function landlockDomain(
     const message = `${pointer}: must be true, as the container has Landlock rules (${LANDLOCK_POINTER})`;
     throw new RuntsError(message, { operation: "landlock_restrict_self", errno: "EPERM", pointer });
   }
-  const { abi, errno } = kernelLandlock();
+  const { abi, errno } = onBehalfOf(LANDLOCK_POINTER, "ask for the version of Landlock", kernelLandlock);
   if (errno !== undefined) {
     const reason = `this kernel has no Landlock that can be used (${errnoMessage(errno)})`;
     if (!landlock.bestEffort) throw unsupported(LANDLOCK_POINTER, reason, errno);
