@@ -27,12 +27,15 @@ import type { LinuxResources } from "../spec/types.ts";
 import {
   OpenStreams,
   type ProcessStreams,
+  type Result,
   refusePipe,
   type StreamOptions,
   type StreamTarget,
+  textOf,
 } from "./process-streams.ts";
+import { type SandboxOptions, type SandboxResult, sandbox } from "./sandbox.ts";
 import { contextOf, preparedContext, type Settings } from "./settings.ts";
-import { exitOf, exitOfContainer, isOurInit, reapInit, waitFor } from "./waiting.ts";
+import { after, exitOf, exitOfContainer, isOurInit, reapInit, waitFor } from "./waiting.ts";
 
 export type { Status } from "../container/record/status.ts";
 export type * from "../spec/types.ts";
@@ -45,11 +48,14 @@ export type {
   Input,
   LinuxResources,
   ProcessStreams,
+  Result,
+  SandboxOptions,
+  SandboxResult,
   Settings,
   StreamOptions,
   StreamTarget,
 };
-export { defaultConfig, features, RuntsError };
+export { defaultConfig, features, RuntsError, sandbox };
 
 export interface CreateOptions extends Settings, StreamOptions {
   readonly id: string;
@@ -69,12 +75,6 @@ export interface Created extends ProcessStreams {
   readonly id: string;
   /** Init's pid, in the pid namespace of this program. */
   readonly pid: number;
-}
-
-/** A process's exit status, and its output as UTF-8 from those streams that were pipes. */
-export interface Result extends ExitStatus {
-  readonly stdout: string;
-  readonly stderr: string;
 }
 
 export interface ExecOptions extends Settings, StreamOptions {
@@ -327,24 +327,6 @@ function readableState(root: string, id: string): SavedState | undefined {
 
 function exitKey(root: string, id: string): string {
   return `${root}/${id}`;
-}
-
-async function textOf(stream: Readable | null): Promise<string> {
-  if (stream === null) return "";
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-/** The longest timeout of setTimeout, which fires at once for a longer one. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-function after(ms: number): { readonly elapsed: Promise<void>; cancel(): void } {
-  let timer: NodeJS.Timeout | undefined;
-  const elapsed = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, Math.min(Math.max(0, ms), LONGEST_TIMER_MS));
-  });
-  return { elapsed, cancel: () => clearTimeout(timer) };
 }
 
 /** The types of the streams, for programs that don't import node:stream. */

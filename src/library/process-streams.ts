@@ -5,6 +5,7 @@ import { F_GETFD } from "../../bindings/abi/fcntl.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync } from "../../bindings/linux/files.ts";
 import { pipe } from "../../bindings/linux/pipe.ts";
+import type { ExitStatus } from "../container/process/exit-status.ts";
 import { RuntsError } from "../errors.ts";
 import type { StandardStreams } from "../plan/process/stdio.ts";
 
@@ -113,4 +114,18 @@ function readable(fd: number): Readable {
 function writable(fd: number): Writable {
   if (process.versions.bun !== undefined) return createWriteStream("", { fd });
   return new Socket({ fd, readable: false, writable: true });
+}
+
+/** A process's exit status, and its output as UTF-8 from those streams that were pipes. */
+export interface Result extends ExitStatus {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** All that a stream has, as UTF-8; "" without a stream. */
+export async function textOf(stream: Readable | null): Promise<string> {
+  if (stream === null) return "";
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks).toString("utf8");
 }

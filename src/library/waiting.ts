@@ -85,3 +85,15 @@ function notOurChild(pid: number): RuntsError {
     path: String(pid),
   });
 }
+
+/** The longest timeout of setTimeout, which fires at once for a longer one. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** A wait of so many milliseconds, which can be cancelled. */
+export function after(ms: number): { readonly elapsed: Promise<void>; cancel(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  const elapsed = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, Math.min(Math.max(0, ms), LONGEST_TIMER_MS));
+  });
+  return { elapsed, cancel: () => clearTimeout(timer) };
+}

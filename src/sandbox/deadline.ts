@@ -5,7 +5,7 @@ import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import type { Awaited, EventSource } from "../container/stdio/foreground.ts";
 
 /** Time that a program has after SIGTERM, to end by itself. */
-const GRACE_MS = 5_000;
+export const GRACE_MS = 5_000;
 
 /** Ends a sandbox when its time is up: by SIGTERM to its program, and then by SIGKILL to all of it. */
 export class Deadline implements EventSource {

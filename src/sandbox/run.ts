@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "../../bindings/linux/directories.ts";
+import { rmSync } from "../../bindings/linux/directories.ts";
 import { effectiveUid, environment } from "../../bindings/linux/own-process.ts";
 import { randomNumber } from "../../bindings/linux/random.ts";
 import { windowSize } from "../../bindings/linux/terminal.ts";
@@ -30,7 +30,7 @@ export async function runSandbox(
   options: SandboxOptions,
   { terminal, timeoutMs, keep }: SandboxRun,
 ): Promise<number> {
-  const temporary = temporaryRoot(context);
+  const temporary = temporaryRoot(context.hasNamedRoot === true);
   const root = temporary ?? context.root;
   const planned = planSandbox(options, { stateRoot: root, terminal: terminal ?? isOnTerminal() });
   let deadline: Deadline | undefined;
@@ -47,9 +47,7 @@ export async function runSandbox(
     }),
   };
   const own = sandboxContext({ ...context, root }, planned, temporary !== undefined);
-  if (temporary === undefined) prepareStateRoot(own);
-  // Nobody else may have made it: its name is a random one.
-  else mkdirSync(temporary, { mode: 0o700 });
+  prepareStateRoot(own);
   try {
     const code = await runContainer(own, run);
     if (keep) writeStandardError(`runts: kept ${run.id}; runts --root ${root} delete ${run.id} removes it\n`);
@@ -108,8 +106,8 @@ export function withOption(error: unknown, { optionAt }: SandboxConfig): unknown
  * Directory for a state of its own, where a user who is not root has no XDG_RUNTIME_DIR: services and jobs of CI have none. undefined if
  * there is a usual one.
  */
-function temporaryRoot({ hasNamedRoot }: GlobalOptions): string | undefined {
-  if (hasNamedRoot === true || hasUsualRoot()) return undefined;
+export function temporaryRoot(hasNamedRoot: boolean): string | undefined {
+  if (hasNamedRoot || hasUsualRoot()) return undefined;
   return `/tmp/runts-sandbox-${randomNumber().toString(16)}`;
 }
 
