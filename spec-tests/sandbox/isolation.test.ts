@@ -217,3 +217,13 @@ spec(
   },
   ONLY_RUNTS,
 );
+
+asBoth("--landlock: rights as those of the mounts; no TCP without a network", async (sandbox) => {
+  const tcp = `python3 -c 'import socket; socket.create_server(("127.0.0.1", 0)); print("bound")' 2>/dev/null || echo denied`;
+  const script = `cat source; echo x > ~/x; echo x > new && echo written; ls / > /dev/null && ${tcp}`;
+  const own = await linesOf(sandbox, ["--landlock", "--rw", "."], script);
+  expect(own).toEqual(["text", "written", "denied"]);
+  expect(await linesOf(sandbox, ["--landlock", "--net", "host"], tcp)).toEqual(["bound"]);
+  const { stdout } = await runSandbox(sandbox, ["--landlock", "--print-config", "--", "true"]);
+  expect(stdout).toContain("run.runts.landlock");
+});

@@ -1,9 +1,11 @@
 import { RuntsError } from "../errors.ts";
 import type { ConfigInput } from "../spec/config-input.ts";
 import { defaultConfig } from "../spec/default-config.ts";
+import { LANDLOCK_ANNOTATION } from "../spec/landlock.ts";
 import { specVersion } from "../version.ts";
 import { sandboxEnvironment } from "./environment.ts";
 import type { Host } from "./host.ts";
+import { sandboxLandlock } from "./landlock.ts";
 import { gidOf, sandboxMounts } from "./mounts.ts";
 import type { SandboxOptions } from "./options.ts";
 import { sandboxSeccomp } from "./seccomp.ts";
@@ -55,6 +57,9 @@ export function sandboxConfig(
     root: { path: "rootfs", readonly: true },
     hostname: options.hostname ?? "localhost",
     mounts: [...mounts],
+    ...(options.landlock === true && {
+      annotations: { [LANDLOCK_ANNOTATION]: sandboxLandlock(mounts, host, options.net === "host") },
+    }),
     linux: {
       // Root can map any id of the host; anybody else only his own. user_namespaces(7)
       uidMappings: [{ containerID: uid, hostID: host.uid === 0 ? uid : host.uid, size: 1 }],

@@ -37,7 +37,7 @@ export function sandboxMounts(given: SandboxOptions, host: Host, stateRoot: stri
   const own = [...pseudoFiles(), ...memoryFiles(home, given.uid ?? host.uid, gidOf(given, host))];
   const system = hostFiles(host, given.net === "host");
   const wanted = givenMounts(given, { host, home, stateRoot });
-  const cwd = given.cwd === undefined ? host.cwd : absolutePath(given.cwd);
+  const cwd = fromCwd(given.cwd ?? "", host);
   const shownCwd = given.cwd === undefined ? callersDirectory(wanted, { host, home, stateRoot }) : [];
   // A mount below another one comes later, in whatever order the options stand.
   const sorted = [...shownCwd, ...wanted].sort((a, b) => depth(a) - depth(b));
@@ -48,6 +48,11 @@ export function sandboxMounts(given: SandboxOptions, host: Host, stateRoot: stri
     cwd,
     home,
   };
+}
+
+/** A path that the caller has given, relative to the working directory or not. */
+function fromCwd(path: string, { cwd }: Host): string {
+  return absolutePath(path.startsWith("/") ? path : `${cwd}/${path}`);
 }
 
 export function gidOf({ uid }: SandboxOptions, host: Host): number {
@@ -115,7 +120,7 @@ function givenMounts(given: SandboxOptions, around: Surroundings): GivenMount[] 
     (text: string): GivenMount => {
       const option = `--${name} ${text}`;
       const [path = "", destination] = /^(.+?):(\/.*)$/s.exec(text)?.slice(1) ?? [text];
-      const source = absolutePath(path);
+      const source = fromCwd(path, around.host);
       checkSource(option, source, name, around);
       const mount = {
         destination: absolutePath(destination ?? source),
@@ -127,7 +132,7 @@ function givenMounts(given: SandboxOptions, around: Surroundings): GivenMount[] 
     };
   const uid = given.uid ?? around.host.uid;
   const ownedTmpfs = (text: string): GivenMount => ({
-    mount: memory(absolutePath(text), [
+    mount: memory(fromCwd(text, around.host), [
       "nosuid",
       "nodev",
       "mode=0755",

@@ -23,7 +23,6 @@ export interface SandboxOptions {
   /** User and group id in the sandbox. For root it is an id of the host as well; for others it stands for their own. */
   readonly uid?: number;
   readonly hostname?: string;
+  /** Repeats the rights of the mounts as Landlock rules, and keeps signals and abstract Unix sockets inside; without a network, no TCP. */
+  readonly landlock?: boolean;
 }
-
-/** Name of each option, as errors name it. */
-export type OptionName = Exclude<keyof SandboxOptions, "args">;

@@ -37,6 +37,10 @@ const options = {
   },
   uid: { type: "string", description: "user and group id in the sandbox [default: the caller's]" },
   hostname: { type: "string", description: "host name in the sandbox [default: localhost]" },
+  landlock: {
+    type: "boolean",
+    description: "repeat the rights to files as Landlock rules; without a network, no TCP",
+  },
   keep: { type: "boolean", description: "keep the record of the sandbox when it has ended" },
   tty: {
     alias: "t",
@@ -108,7 +112,7 @@ function codeOfExec(error: unknown): number | undefined {
 }
 
 export function sandboxOptionsFrom(args: readonly string[], values: Values): SandboxOptions {
-  const { ro, rw, tmpfs, env, cwd, hostname, net } = values;
+  const { ro, rw, tmpfs, env, cwd, hostname, net, landlock } = values;
   if (net !== "none" && net !== "host") throw invalid("net", net, "none or host");
   const memory = numberFrom("memory", values.memory, bytes, 'a number of bytes, such as "512m"');
   const cpus = numberFrom("cpus", values.cpus, decimal, "a number of CPUs, such as 1.5");
@@ -121,6 +125,7 @@ export function sandboxOptionsFrom(args: readonly string[], values: Values): San
     tmpfs,
     env,
     net,
+    landlock,
     ...(cwd !== undefined && { cwd }),
     ...(hostname !== undefined && { hostname }),
     ...(memory !== undefined && { memory }),
