@@ -9,14 +9,14 @@ const OF_32_BIT_KERNEL = "sigreturn clock_gettime64";
 
 /** What a runtime does between loading the filter and the end of execve(2). runts calls nothing else. */
 const OF_RUNTS = "execve";
-/** crun 1.21, and runc 1.1, whose Go runtime has threads. They set user and capabilities before that if noNewPrivileges is true. */
+/** crun 1.21 and 1.28, and runc 1.1 and 1.3, whose Go runtime has threads. They set user and capabilities before that if noNewPrivileges is true. */
 const OF_CRUN = "close close_range";
 const OF_RUNC =
-  "clone epoll_ctl epoll_pwait fcntl fstat fstatfs futex getdents64 getpid gettid madvise mmap munmap nanosleep newfstatat openat " +
-  "rt_sigprocmask sched_yield sigaltstack tgkill write";
+  "clone epoll_ctl epoll_pwait fcntl fstat fstatfs futex getdents64 getpid gettid madvise mmap munmap nanosleep newfstatat openat openat2 read " +
+  "rt_sigprocmask sched_yield sigaltstack statx tgkill write";
 /** Without noNewPrivileges, runc and crun load the filter earlier, since that needs CAP_SYS_ADMIN: they set user and capabilities afterwards. */
 const WITH_PRIVILEGES =
-  "capget capset chdir faccessat2 getcwd getppid prctl read rt_sigaction setgid setgroups setresgid setresuid setuid";
+  "capget capset chdir faccessat2 getcwd getppid prctl rt_sigaction setgid setgroups setresgid setresuid setuid";
 
 export interface StartConditions {
   readonly noNewPrivileges: boolean;
