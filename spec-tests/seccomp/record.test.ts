@@ -430,6 +430,27 @@ int main(void)
   );
 
   spec(
+    "create with --seccomp-record, killed while it writes a record: delete --force leaves nothing, no process that holds a recording either",
+    CLAUSE,
+    async (sandbox, context) => {
+      skipWithout(context, "strace");
+      const codes: number[] = [];
+      // Before anything else is made, at the end, and when the holder is there already. The last round succeeds.
+      for (const when of [1, 2, 3, 4]) {
+        const container = plainShell(sandbox, "sleep 1000");
+        const inject = `inject=renameat2:error=EIO:signal=KILL:when=${when}`;
+        const wrapper = ["strace", "-qq", "-o", "/dev/null", "-e", inject];
+        const flags = ["--seccomp-record", sandbox.path("profile.json")];
+        codes.push((await container.create({ flags, wrapper })).code);
+        expect([when, (await container.delete("--force")).code]).toEqual([when, 0]);
+      }
+      expect(codes).toEqual([137, 137, 137, 0]);
+      await expect.poll(() => sandbox.traces()).toEqual([]);
+    },
+    ONLY_RUNTS,
+  );
+
+  spec(
     "run with --seccomp-record and --detach: delete writes the profile",
     CLAUSE,
     async (sandbox) => {
