@@ -1,5 +1,4 @@
 import { ENOSYS, EPERM } from "../../../bindings/abi/errno.ts";
-import { F_DUPFD_CLOEXEC } from "../../../bindings/abi/fcntl.ts";
 import {
   SECCOMP_IOCTL_NOTIF_ID_VALID,
   SECCOMP_RET_ACTION_FULL,
@@ -8,11 +7,10 @@ import {
 } from "../../../bindings/abi/seccomp.ts";
 import { SIGKILL, SIGSYS, signalName } from "../../../bindings/abi/signal.ts";
 import { withPurpose } from "../../../bindings/ffi/purpose.ts";
-import { syscall, trySyscall } from "../../../bindings/ffi/syscall.ts";
+import { trySyscall } from "../../../bindings/ffi/syscall.ts";
 import { closeSync, readFileSync } from "../../../bindings/linux/files.ts";
 import type { Libseccomp } from "../../../bindings/linux/libseccomp.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../../bindings/linux/pidfd.ts";
-import { waitReadable } from "../../../bindings/linux/poll.ts";
 import { RuntsError } from "../../errors.ts";
 import { writeStandardError } from "../../log.ts";
 import { runFilter } from "../../seccomp/bpf-interpreter.ts";
@@ -23,14 +21,7 @@ import { architectureName } from "../../seccomp/explain-call.ts";
 import { type Profile, readProfile } from "../../seccomp/profile.ts";
 import { tracedProfile } from "../../seccomp/trace-profile.ts";
 import type { Config, Seccomp } from "../../spec/types.ts";
-import type { Awaited, EventSource } from "../stdio/foreground.ts";
-import { type HandOver, type SeccompAgent, takeListener } from "./agent.ts";
-import {
-  answerNotification,
-  CALLS_OF_A_TURN,
-  type Notification,
-  receiveNotification,
-} from "./notification.ts";
+import { answerNotification, Listener, type Notification } from "./listener.ts";
 
 interface DeniedCall {
   readonly name: string;
@@ -45,9 +36,8 @@ interface DeniedCall {
  * `run --seccomp-trace`: receives the calls that the profile denies, answers each as the profile says, and reports them at the end.
  * Killing is the exception: the kernel ends a process by a SIGSYS that can't be handled, a runtime can only send SIGKILL.
  */
-export class SeccompTrace implements EventSource, SeccompAgent {
+export class SeccompTrace extends Listener {
   readonly #denied = new Map<string, DeniedCall>();
-  #listener: number | undefined;
   #library: Libseccomp | undefined;
   #filter = new Uint8Array();
   #profile: Profile | undefined;
@@ -72,29 +62,7 @@ export class SeccompTrace implements EventSource, SeccompAgent {
     this.#profile = readProfile(seccomp, ignore);
   }
 
-  handOver(handing: HandOver): void {
-    takeListener(handing, (listener) => {
-      this.#listener = syscall("fcntl", [listener, F_DUPFD_CLOEXEC, 3]);
-    });
-  }
-
-  awaited(): Awaited {
-    return { descriptors: this.#listener === undefined ? [] : [this.#listener] };
-  }
-
-  /** Answers some of the calls that wait: not all, since processes may make others without end. */
-  forward(): void {
-    const listener = this.#listener;
-    if (listener === undefined) return;
-    for (let answered = 0; answered < CALLS_OF_A_TURN && waitReadable(listener, 0); answered += 1) {
-      const notification = receiveNotification(listener);
-      // The process has ended, or a signal has interrupted its call; without any process left the listener hangs up.
-      if (notification === undefined) return;
-      this.#answer(listener, notification);
-    }
-  }
-
-  #answer(listener: number, notification: Notification): void {
+  protected override answer(listener: number, notification: Notification): void {
     const { arch, number: nr, args } = notification;
     const verdict = runFilter(this.#filter, { arch, nr, args });
     const kind = (verdict & SECCOMP_RET_ACTION_FULL) >>> 0;
@@ -126,16 +94,6 @@ export class SeccompTrace implements EventSource, SeccompAgent {
   /** Writes what was denied, and what to add to the profile, to standard error. */
   report(): void {
     writeStandardError(reportText([...this.#denied.values()]));
-  }
-
-  /** Answers calls that still wait: their processes are not the container's, or about to end. */
-  finish(): void {
-    this.forward();
-  }
-
-  close(): void {
-    if (this.#listener !== undefined) closeSync(this.#listener);
-    this.#listener = undefined;
   }
 }
 
