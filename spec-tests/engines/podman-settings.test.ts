@@ -197,6 +197,22 @@ everyday("run --oom-score-adj, --annotation, --label: applied", async (engine) =
   });
 });
 
+everyday(
+  "run --annotation run.runts.landlock: the container and exec have the rules",
+  async (engine) => {
+    const rules = { handledAccess: { handledAccessFS: ["make_dir"] } };
+    const flags = [
+      ...["--annotation", `run.runts.landlock=${JSON.stringify(rules)}`],
+      ...["--security-opt", "no-new-privileges"],
+    ];
+    await withContainer(engine, flags, ["sleep", "1000"], async () => {
+      const { stderr } = await engine.call("exec", "work", "mkdir", "/tmp/new");
+      expect(stderr).toContain("can't create directory '/tmp/new': Permission denied");
+    });
+  },
+  { both: "takes no Landlock rules" },
+);
+
 everyday("run --cidfile, --pidfile, --env-file: files written, variable set", async (engine) => {
   const file = (name: string): string => join(engine.directory, name);
   writeFileSync(file("env"), "FROM_FILE=yes\n");

@@ -17,7 +17,7 @@ stat -c '%n %u %g' /dev/walk /dev/pipe /dev/pts/*
 cat /proc/self/limits /proc/self/cgroup /proc/self/oom_score_adj /proc/self/uid_map /proc/self/timens_offsets /sys/class/net/*/flags
 cat /proc/sys/net/ipv4/ip_forward /etc/passwd /shared/file /proc/sys/kernel/domainname
 hostname; pwd; env; id; umask; stty size
-echo x > /file; chmod 777 /tmp; ln -s link /dev/shm/link && echo linked
+echo x > /file; chmod 777 /tmp; ln -sf link /dev/shm/link && echo linked
 echo done
 exit 0
 `;

@@ -4,16 +4,16 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
+import { openConsole } from "../harness/helpers/console.ts";
 import {
-  ANNOTATION,
-  POINTER,
+  ONE_DIRECTORY,
   type Rules,
-  withoutLandlock,
+  runningProbe,
   withProbe,
   withRules,
 } from "../harness/helpers/landlock.ts";
+import { rootlessShell } from "../harness/host/user.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "promise: docs/landlock.md";
@@ -162,20 +162,6 @@ for (const [scoped, expected] of [
     },
     NO_PEER,
   );
-
-const ONE_DIRECTORY: Rules = {
-  handledAccess: { handledAccessFS: ["write_file"], handledAccessNetwork: ["bind"], scoped: ["signal"] },
-  rules: { pathBeneath: [{ allowedAccess: ["write_file"], paths: ["/allowed", "/dev"] }] },
-};
-
-async function runningProbe(sandbox: Sandbox, rules: Rules = ONE_DIRECTORY) {
-  const container = withProbe(sandbox, (config) => {
-    withRules(rules)(config);
-    config.process.args = ["sleep", "1000"];
-  });
-  await container.started();
-  return container;
-}
 
 spec(
   "exec in a container with Landlock rules: the process has the same rules",
@@ -363,166 +349,35 @@ spec(
 );
 
 spec(
-  "start with Landlock rules that do not let the program be executed: error that asks for the rights",
+  "rootless run and exec with Landlock rules: the rules are in force",
   CLAUSE,
   async (sandbox) => {
-    const container = withProbe(sandbox, (config) => {
+    const container = rootlessShell(sandbox, "sleep 1000", (config) => {
       withRules({
-        handledAccess: { handledAccessFS: ["execute"] },
-        rules: { pathBeneath: [{ allowedAccess: ["execute"], paths: ["/allowed"] }] },
+        handledAccess: { handledAccessFS: ["make_dir"] },
+        rules: { pathBeneath: [{ allowedAccess: ["make_dir"], paths: ["/tmp"] }] },
       })(config);
-      config.process.args = ["/probe"];
+      config.root.readonly = false;
     });
-    await container.created();
-    expectRefusal(
-      await container.start(),
-      `/process/args/0: exec: "/probe": execve: permission denied (do the rules of ${POINTER} have execute and read_file`,
-    );
+    await container.started();
+    const script = "mkdir /tmp/new && echo made; mkdir /mnt/new";
+    const { stdout, stderr } = await container.exec(["sh", "-c", script]);
+    expect(stdout).toBe("made\n");
+    expect(stderr).toContain("can't create directory '/mnt/new': Permission denied");
   },
   NO_PEER,
 );
 
-/** What create refuses, by the words of the error after the annotation's pointer. */
-const REFUSED: Readonly<Record<string, readonly [annotation: unknown, words: string]>> = {
-  "that is not JSON": ["{", ": not valid JSON at column 2"],
-  "with an unknown property": [
-    { handledAccess: { scoped: ["signal"] }, ruleset: {} },
-    "/ruleset: is unknown: it must be one of handledAccess, rules, restrictSelfFlags, enableBestEffort",
-  ],
-  "with an unknown right": [
-    { handledAccess: { handledAccessFS: ["LANDLOCK_ACCESS_FS_EXECUTE"] } },
-    "/handledAccess/handledAccessFS/0: must be one of execute, write_file",
-  ],
-  "with a port out of range": [
-    {
-      handledAccess: { handledAccessNetwork: ["bind"] },
-      rules: { networkPort: [{ allowedAccess: ["bind"], ports: [65536] }] },
-    },
-    "/rules/networkPort/0/ports/0: must be a port from 0 to 65535",
-  ],
-  "with a relative path": [
-    {
-      handledAccess: { handledAccessFS: ["execute"] },
-      rules: { pathBeneath: [{ allowedAccess: ["execute"], paths: ["bin"] }] },
-    },
-    "/rules/pathBeneath/0/paths/0: must be an absolute path",
-  ],
-  "with a right that is not handled": [
-    {
-      handledAccess: { handledAccessFS: ["execute"] },
-      rules: { pathBeneath: [{ allowedAccess: ["execute", "refer"], paths: ["/bin"] }] },
-    },
-    "/rules/pathBeneath/0/allowedAccess/1: refer is allowed but not handled",
-  ],
-  "with a missing path": [
-    {
-      handledAccess: { handledAccessFS: ["execute"] },
-      rules: { pathBeneath: [{ allowedAccess: ["execute"], paths: ["/bin", "/no-such"] }] },
-    },
-    "/rules/pathBeneath/0/paths/1: allow execute at /no-such: openat2: no such file or directory",
-  ],
-  "with rights of directories for a file": [
-    {
-      handledAccess: { handledAccessFS: ["read_dir"] },
-      rules: { pathBeneath: [{ allowedAccess: ["read_dir"], paths: ["/etc/passwd"] }] },
-    },
-    "/rules/pathBeneath/0/paths/0: allow read_dir at /etc/passwd: landlock_add_rule: invalid argument (it is no directory",
-  ],
-};
-
-for (const [situation, [annotation, words]] of Object.entries(REFUSED))
-  spec(
-    `create with a Landlock annotation ${situation}: error with the pointer, nothing left`,
-    CLAUSE,
-    async (sandbox) => {
-      const container = sandbox.container((config) => {
-        config.process.noNewPrivileges = true;
-        const text = typeof annotation === "string" ? annotation : JSON.stringify(annotation);
-        config.annotations = { [ANNOTATION]: text };
-      });
-      expectRefusal(await container.create(), `${POINTER}${words}`);
-    },
-    NO_PEER,
-  );
-
 spec(
-  "create with Landlock rules and without noNewPrivileges: error that names it, nothing left",
+  "exec --tty in a container with Landlock rules: the terminal works without ioctl_dev",
   CLAUSE,
   async (sandbox) => {
-    const container = sandbox.container((config) => {
-      withRules(ONE_DIRECTORY)(config);
-      config.process.noNewPrivileges = false;
-    });
-    expectRefusal(
-      await container.create(),
-      "/process/noNewPrivileges: must be true with the annotation run.runts.landlock",
-    );
-  },
-  NO_PEER,
-);
-
-for (const [kernel, reason] of [
-  ["built without it", "function not implemented"],
-  ["booted without it", "operation not supported"],
-] as const) {
-  const words = `${POINTER}: this kernel has no Landlock that can be used (${reason})`;
-
-  spec(
-    `run with Landlock rules on a kernel ${kernel}: runs without them, with a warning`,
-    CLAUSE,
-    async (sandbox, context) => {
-      if (process.arch !== "x64") context.skip("the filter knows the calls of x86-64 only");
-      const container = withProbe(sandbox, (config) => {
-        withRules(ONE_DIRECTORY)(config);
-        config.process.args = ["/probe", "write_file", "/denied"];
-      });
-      const { code, stdout, stderr } = await container.run({ wrapper: withoutLandlock(kernel) });
-      expect(stderr).toContain(`${words}: the process runs without these rules`);
-      expect({ code, stdout }).toEqual({ code: 0, stdout: "write_file /denied: ok\n" });
-    },
-    NO_PEER,
-  );
-
-  spec(
-    `create with strict Landlock rules on a kernel ${kernel}: error with the pointer, nothing left`,
-    CLAUSE,
-    async (sandbox, context) => {
-      if (process.arch !== "x64") context.skip("the filter knows the calls of x86-64 only");
-      const container = withProbe(sandbox, withRules({ ...ONE_DIRECTORY, enableBestEffort: false }));
-      expectRefusal(
-        await container.create({ wrapper: withoutLandlock(kernel) }),
-        `${words}, and enableBestEffort is false`,
-      );
-    },
-    NO_PEER,
-  );
-}
-
-for (const command of ["checkpoint", "restore"] as const)
-  spec(
-    `${command} of a container with Landlock rules: error that names the annotation`,
-    CLAUSE,
-    async (sandbox) => {
-      const images = sandbox.path("images");
-      mkdirSync(images);
-      const container =
-        command === "checkpoint" ? await runningProbe(sandbox) : withProbe(sandbox, withRules(ONE_DIRECTORY));
-      const bundle = command === "checkpoint" ? [] : ["--bundle", container.bundle];
-      expectRefusal(
-        await sandbox.invoke([command, "--image-path", images, ...bundle, container.id]),
-        `${POINTER}: a container with Landlock rules can't be checkpointed nor restored`,
-      );
-    },
-    NO_PEER,
-  );
-
-spec(
-  "doctor of a container with Landlock rules: says that the kernel does not show them",
-  CLAUSE,
-  async (sandbox) => {
-    const container = await runningProbe(sandbox);
-    const { stdout } = await sandbox.invoke(["doctor", container.id]);
-    expect(stdout).toMatch(/note +landlock +set by create; the kernel does not show the rules of a process/);
+    const container = await runningProbe(sandbox, { handledAccess: { handledAccessFS: ["ioctl_dev"] } });
+    const terminal = await openConsole(sandbox);
+    const flags = ["--tty", "--detach", "--console-socket", terminal.socket];
+    const { code, stderr } = await container.exec(["sh", "-c", "stty -echo && echo changed"], { flags });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(await terminal.output()).toBe("changed\r\n");
   },
   NO_PEER,
 );

@@ -62,3 +62,19 @@ export function withProbe(sandbox: Sandbox, mutate: (config: Config) => void): C
   }
   return container;
 }
+
+/** Rules for files, TCP and signals: files may be opened for writing in /allowed and /dev alone. */
+export const ONE_DIRECTORY: Rules = {
+  handledAccess: { handledAccessFS: ["write_file"], handledAccessNetwork: ["bind"], scoped: ["signal"] },
+  rules: { pathBeneath: [{ allowedAccess: ["write_file"], paths: ["/allowed", "/dev"] }] },
+};
+
+/** A container with the probe that runs, to execute the probe in it. */
+export async function runningProbe(sandbox: Sandbox, rules: Rules = ONE_DIRECTORY): Promise<Container> {
+  const container = withProbe(sandbox, (config) => {
+    withRules(rules)(config);
+    config.process.args = ["sleep", "1000"];
+  });
+  await container.started();
+  return container;
+}
