@@ -44,6 +44,7 @@ export interface ProcessOptions {
   readonly attributes:
     | { readonly plan: (program: Program) => void; readonly apply: (pid: number) => void }
     | undefined;
+  /** The domain that the process enters once its set-up is done. */
   readonly landlock: LandlockDomain | undefined;
   readonly start: Pick<ExecProgramOptions, "keepFds" | "gaps" | "inheritedNofile" | "seccomp" | "underInit">;
 }

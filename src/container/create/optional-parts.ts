@@ -31,6 +31,7 @@ import { NetDevices } from "./net-devices.ts";
 export interface OptionalFeatures {
   readonly seccomp: SeccompFilter | undefined;
   readonly attributes: TaskAttributes | undefined;
+  /** Of the annotation run.runts.landlock, as far as the kernel supports it. */
   readonly landlock: LandlockDomain | undefined;
   readonly hooks: CreateHooks | undefined;
   readonly hasIdMappedMounts: boolean;
