@@ -7,6 +7,9 @@ export const specVersion = "1.3.0";
 /** Defined by the bundler (`--define RUNTS_COMMIT='"…"'`), undeclared if the sources run unbundled. */
 declare const RUNTS_COMMIT: string | undefined;
 
+/** The commit that the program was built from; undefined if the build did not know it. */
+export const commit = typeof RUNTS_COMMIT === "string" ? RUNTS_COMMIT : undefined;
+
 /**
  * The output of `--version`, as engines parse it:
  * - dockerd takes the text before and after the word "version" in any line, and the commit from `commit:`. So the word must be in the
@@ -16,6 +19,6 @@ declare const RUNTS_COMMIT: string | undefined;
  * - podman and CRI-O show the text as it is.
  */
 export function versionText(): string {
-  const commit = typeof RUNTS_COMMIT === "string" ? `commit: ${RUNTS_COMMIT}\n` : "";
-  return `runts version ${version}\n${commit}spec: ${specVersion}\n`;
+  const commitLine = commit === undefined ? "" : `commit: ${commit}\n`;
+  return `runts version ${version}\n${commitLine}spec: ${specVersion}\n`;
 }

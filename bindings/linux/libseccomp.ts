@@ -1,6 +1,6 @@
 import { EEXIST, errnoName } from "../abi/errno.ts";
 import { MFD_CLOEXEC } from "../abi/fcntl.ts";
-import type { NativeArgument, NativeFunction } from "../ffi/koffi.ts";
+import { copyMemory, type NativeArgument, type NativeFunction } from "../ffi/koffi.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { fstatSync } from "./file-status.ts";
 import { closeSync, readSync } from "./files.ts";
@@ -31,6 +31,8 @@ export interface FilterContext extends Disposable {
 }
 
 export interface Libseccomp {
+  /** `const struct scmp_version *seccomp_version(void)`, as in `2.6.0`. */
+  version(): string;
   /** `uint32_t seccomp_arch_native(void)`. */
   nativeArch(): ScmpArch;
   /**
@@ -62,6 +64,13 @@ export function openLibseccomp(soname = "libseccomp.so.2"): Libseccomp {
   const bind = binder(soname);
   let resolve: NativeFunction | undefined;
   return {
+    version: () => {
+      // struct scmp_version: unsigned int major, minor, micro.
+      const numbers = new Uint32Array(3);
+      const address = BigInt(bind("uintptr_t seccomp_version(void)")());
+      copyMemory(new Uint8Array(numbers.buffer), address, numbers.byteLength);
+      return numbers.join(".");
+    },
     nativeArch: () => Number(bind("uint32_t seccomp_arch_native(void)")()),
     resolveSyscalls: (arch, names) => {
       resolve ??= bind("int seccomp_syscall_resolve_name_arch(uint32_t arch, const char *name)");

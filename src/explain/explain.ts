@@ -17,7 +17,7 @@ import { RuntsError } from "../errors.ts";
 import { mapLines } from "../init/id-mappings.ts";
 import { ContainerView } from "../inspect/container-view.ts";
 import { hasNamespace, namespacesOf } from "../plan/init-plan.ts";
-import { readConfig, readConfigAndBytes } from "../spec/config.ts";
+import { parseConfig, readConfigAndBytes } from "../spec/config.ts";
 import { withDefaultMappings } from "../spec/default-mappings.ts";
 import { namespaceFile } from "../spec/namespaces.ts";
 import type { Config } from "../spec/types.ts";
@@ -45,10 +45,11 @@ export async function explainContainer(
   options: ExplainOptions,
   prepare: () => void,
 ): Promise<Explanation> {
+  const { bundle, configFile, configText } = options;
   const config =
-    options.configFile === undefined
-      ? readConfig(options.bundle)
-      : readConfigAndBytes(options.bundle, options.configFile).config;
+    configText === undefined
+      ? readConfigAndBytes(bundle, configFile).config
+      : parseConfig(configText, "config");
   const caller = callerFor(options.as);
   const simulation = new Simulation(config, context, options, caller);
   const error = await simulation.run(prepare);

@@ -1,7 +1,7 @@
 import { textOfLines } from "../../bindings/abi/printable.ts";
 import { type ExplainedOperation, type Explanation, STEPS, UNIT_PROPERTY } from "./operation.ts";
 
-/** Operations of the stub that the text leaves out. The names that they give to results appear all the same. */
+/** Operations of the stub that are left out for people. The names that they give to results appear all the same. */
 const HIDDEN = new Set(["copy", "load", "set-channel"]);
 const POINTER_COLUMN = 76;
 
@@ -10,10 +10,17 @@ export interface TextOptions {
   readonly brief: boolean;
 }
 
+/** Whether an operation is shown to people. */
+export function isShown({ call }: ExplainedOperation): boolean {
+  return !HIDDEN.has(call);
+}
+
 /** For people: grouped by the steps of runtime.md, and by the purpose of consecutive calls. */
 export function explanationText(explanation: Explanation, options: TextOptions): string {
   const { id, bundle, operations, warnings, notes, error } = explanation;
-  const calls = operations.filter(({ call }) => !HIDDEN.has(call) && call !== UNIT_PROPERTY).length;
+  const calls = operations.filter(
+    (operation) => isShown(operation) && operation.call !== UNIT_PROPERTY,
+  ).length;
   const lines = [
     `create and start of ${id} from ${bundle}: ${calls} operations. Nothing is done here.`,
     "Where a line has a JSON pointer, that property of config.json asks for it; <...> is known only when it is done.",
@@ -39,7 +46,7 @@ export function operationLines(
   let step = 0;
   let group = "";
   for (const operation of operations) {
-    if (HIDDEN.has(operation.call)) continue;
+    if (!isShown(operation)) continue;
     const prefix = mark(operation);
     if (operation.step !== step) {
       step = operation.step;

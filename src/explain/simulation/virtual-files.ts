@@ -48,8 +48,10 @@ export class VirtualFiles {
   decides(path: string): boolean {
     if (this.get(path) !== undefined || this.#removed.has(path)) return true;
     if (this.assumesCgroups && isBelow(path, CGROUP_MOUNT)) return true;
-    for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1))
-      if (this.#files.get(path.slice(0, end))?.kind === "directory") return true;
+    for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
+      const above = path.slice(0, end);
+      if (this.#files.get(above)?.kind === "directory" || this.#removed.has(above)) return true;
+    }
     return false;
   }
 
