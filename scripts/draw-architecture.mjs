@@ -22,6 +22,7 @@ const PURPOSES = {
   "src/inspect": "kernel features, container view",
   "src/debug": "steps in the log",
   "src/profile": "times as a trace",
+  "src/report": "HTML pages of containers and bundles",
   "src/validate": "all errors of a bundle, at once",
   "src/sandbox": "a command isolated, as a config",
   "src/container": "the operations, the saved state",

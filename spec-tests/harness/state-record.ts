@@ -21,6 +21,7 @@ export function commandsOn({ id }: Pick<Container, "id">): readonly (readonly st
     ["events", "--stats", id],
     ["wait", id],
     ["devices", "list", id],
+    ["report", id],
     ["delete", id],
   ];
 }

@@ -17,6 +17,7 @@ const OTHERS: readonly (readonly string[])[] = [
   ["state"],
   ["ps"],
   ["events", "--stats"],
+  ["report"],
   ["pause"],
   ["resume"],
   ["update", "--resources", "-"],
@@ -87,7 +88,7 @@ async function expectOutOfSight(
 
 if (IS_RUNTS) {
   spec(
-    "state, ps, events, pause, resume, update, mounts, devices, kill and delete, watched at each system call: no process in sight of the container",
+    "state, ps, events, report, pause, resume, update, mounts, devices, kill and delete, watched at each system call: no process in sight of the container",
     CLAUSE,
     async (sandbox, context) => {
       skipWithout(context, "gcc");

@@ -15,6 +15,7 @@ import { manCommand } from "./commands/man.ts";
 import { mountsCommand } from "./commands/mounts.ts";
 import { pauseCommand } from "./commands/pause.ts";
 import { psCommand } from "./commands/ps.ts";
+import { reportCommand } from "./commands/report.ts";
 import { restoreCommand } from "./commands/restore.ts";
 import { resumeCommand } from "./commands/resume.ts";
 import { runCommand } from "./commands/run.ts";
@@ -46,6 +47,7 @@ export const commands: readonly Command[] = [
   mountsCommand,
   pauseCommand,
   psCommand,
+  reportCommand,
   restoreCommand,
   resumeCommand,
   runCommand,

@@ -1,5 +1,9 @@
 import { oneLine, printable, printableJson, textOfLines } from "../../bindings/abi/printable.ts";
-import { writeSync } from "../../bindings/linux/files.ts";
+import { FileError } from "../../bindings/linux/file-call.ts";
+import { lstatSync } from "../../bindings/linux/file-status.ts";
+import { renameSync, unlinkSync, writeFileSync, writeSync } from "../../bindings/linux/files.ts";
+import { ownPid } from "../../bindings/linux/own-process.ts";
+import { absolutePath } from "../../bindings/linux/paths.ts";
 import type { ContainerState } from "../container/record/status.ts";
 import { errorCode, RuntsError } from "../errors.ts";
 
@@ -14,6 +18,39 @@ export function writeOutput(text: string): void {
 /** Writes a command's result as JSON. */
 export function writeJson(json: string): void {
   writeAll(`${printableJson(json)}\n`);
+}
+
+/**
+ * Writes an HTML page, whose text is escaped already, to a file or to standard output. The file appears whole or not at all. Only its owner
+ * may read it, since it may hold secrets.
+ */
+export function writePage(file: string | undefined, html: string): void {
+  if (file === undefined) {
+    writeAll(html);
+    return;
+  }
+  const path = absolutePath(file);
+  const temporary = `${path}.runts-${ownPid()}`;
+  try {
+    // A rename would replace a device, a fifo or a link, such as /dev/stdout.
+    if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false)
+      throw new RuntsError(`--output ${path}: is not a regular file`, { operation: "open", path });
+    writeFileSync(temporary, html, { mode: 0o600, flag: "wx" });
+    renameSync(temporary, path);
+  } catch (cause) {
+    tryUnlink(temporary);
+    if (!(cause instanceof FileError)) throw cause;
+    const { code: errno, message } = cause;
+    throw new RuntsError(`--output ${path}: ${message}`, { operation: "write", errno, path, cause });
+  }
+}
+
+function tryUnlink(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // It was not made, or the first error says why.
+  }
 }
 
 /** Writes all of a text or throws: a caller must not take half of a result, or none, for success. */

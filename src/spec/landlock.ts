@@ -48,7 +48,7 @@ interface Word {
 
 type Words = Readonly<Record<string, Word>>;
 
-const FILE_RIGHTS = {
+export const FILE_RIGHTS = {
   execute: { bit: LANDLOCK_ACCESS_FS_EXECUTE, abi: 1 },
   write_file: { bit: LANDLOCK_ACCESS_FS_WRITE_FILE, abi: 1 },
   read_file: { bit: LANDLOCK_ACCESS_FS_READ_FILE, abi: 1 },

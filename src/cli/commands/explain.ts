@@ -7,6 +7,7 @@ import type { Explanation } from "../../explain/operation.ts";
 import { defineCommand } from "../command.ts";
 import { createOptionsFrom } from "../options/create-options.ts";
 import type { OptionTable, OptionValues } from "../options/option.ts";
+import { pageOptions } from "../options/page-options.ts";
 import {
   bundleOption,
   configOption,
@@ -16,7 +17,7 @@ import {
   pidFileOption,
 } from "../options/shared-options.ts";
 import { UsageError } from "../options/usage-error.ts";
-import { writeJson, writeOutput } from "../output.ts";
+import { writeJson, writeOutput, writePage } from "../output.ts";
 
 const DEFAULT_ID = "example";
 
@@ -24,6 +25,8 @@ const options = {
   bundle: bundleOption,
   config: configOption,
   json: { type: "boolean", description: "print JSON: one object per operation" },
+  html: { type: "boolean", description: "write an HTML page with the config and the operations" },
+  ...pageOptions,
   brief: { type: "boolean", description: "print each step and its reason, without the system calls" },
   diff: {
     type: "boolean",
@@ -60,6 +63,10 @@ export const explainCommand = defineCommand({
     ["runts explain --bundle /srv/web", "all system calls"],
     ["runts explain --brief --bundle /srv/web", "each step and its reason"],
     ["runts explain --json --bundle /srv/web", "each operation as JSON"],
+    [
+      "runts explain --html -o web.html --bundle /srv/web",
+      "a page in which operations and properties are linked",
+    ],
     ["runts explain --diff old.json new.json", "the effect of a change of the config"],
   ],
   exitStatus: [
@@ -71,6 +78,7 @@ export const explainCommand = defineCommand({
     const { explainContainer } = await import("../../explain/explain.ts");
     const { explanationText } = await import("../../explain/text.ts");
     const { json, brief } = options;
+    checkPageOptions(options);
     const explain = (given: ExplainOptions) =>
       explainContainer(context, given, () => prepareStateRoot(context));
     if (options.diff) {
@@ -85,6 +93,17 @@ export const explainCommand = defineCommand({
       else writeOutput(differencesText(differences, [one, other], { brief }));
       return exitCode(context, before.error ?? after.error);
     }
+    if (options.html) {
+      const { collectBundle } = await import("../../report/collect.ts");
+      const { reportPage } = await import("../../report/report-page.ts");
+      const { summary } = await import("../../validate/text.ts");
+      const given = explainOptionsFrom(positionals[0] ?? DEFAULT_ID, options);
+      const report = await collectBundle(context, given, { host: false });
+      writePage(options.output, reportPage(report, { showEnv: options["show-env"] }));
+      if (report.explanation !== undefined) return exitCode(context, report.explanation.error);
+      context.log.error(`create would fail: ${report.config.path}: ${summary(report.config.validation)}`);
+      return 1;
+    }
     const explanation = await explain(explainOptionsFrom(positionals[0] ?? DEFAULT_ID, options));
     if (json) writeJson(asJson(explanation));
     else writeOutput(explanationText(explanation, { brief }));
@@ -96,6 +115,14 @@ function exitCode({ log }: GlobalOptions, error: Explanation["error"]): number {
   if (error === undefined) return 0;
   log.error(`create or start would fail: ${error.message}`);
   return 1;
+}
+
+/** Options of the page mean nothing without one, and a page shows one config in full. */
+function checkPageOptions({ html, json, brief, diff, output, "show-env": showEnv }: Values): void {
+  if (!html && output !== undefined) throw new UsageError("--output needs --html", "explain");
+  if (!html && showEnv) throw new UsageError("--show-env needs --html", "explain");
+  for (const [name, given] of Object.entries({ json, brief, diff }))
+    if (html && given) throw new UsageError(`--html can't be used with --${name}`, "explain");
 }
 
 function asJson(value: object): string {

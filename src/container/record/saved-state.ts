@@ -147,6 +147,11 @@ export function containerDirectory(root: string, id: string): string {
   return `${root}/${id}`;
 }
 
+/** Path of the container's own copy of its config. */
+export function savedConfigPath(root: string, id: string): string {
+  return `${containerDirectory(root, id)}/config.json`;
+}
+
 /** Makes the container's directory. Whoever makes it has the id. */
 export function makeContainerDirectory(root: string, id: string): string {
   const directory = containerDirectory(root, id);

@@ -22,6 +22,7 @@ const NAMES: Readonly<Record<string, string>> = {
 };
 
 const library: Libseccomp = {
+  version: () => "2.6.0",
   nativeArch: () => X86_64,
   resolveSyscalls: (_, names) => new Int32Array(names.length),
   syscallName: (arch, number) => NAMES[`${arch} ${number}`],

@@ -1,0 +1,2 @@
+/** Generates the text of src/report/page/page.generated.ts from page.css and page.js. */
+export declare function generateReportPage(): string;
