@@ -65,6 +65,7 @@ export const specPackages = [
     file: "/usr/lib/python3/dist-packages/opentelemetry/proto/collector/trace/v1/trace_service_pb2.py",
     why: "parses the OpenTelemetry format of runts' profiles",
   },
+  { name: "chromium", program: "chromium", why: "shows the pages of runts report" },
   { name: "strace", program: "strace", why: "checks the output of runts explain" },
   { name: "gcc", program: "gcc", why: "rebuilds the committed native binaries" },
   { name: "libc6-dev", file: "/usr/include/stdio.h", why: "the tests compile C programs" },

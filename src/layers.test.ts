@@ -34,7 +34,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   debug: ["container", "log"],
   sandbox: ["container", "plan", "spec", "errors", "log", "version"],
   freeze: ["errors"],
-  profile: ["container", "version"],
+  profile: ["report", "container", "version"],
   // Pages have what the commands beside it print.
   report: [
     "doctor",

@@ -13,6 +13,8 @@ import { UsageError } from "./options/usage-error.ts";
 interface Profiled {
   readonly command: string;
   readonly container: string;
+  /** Absolute path of the container's config. */
+  readonly config?: string;
   /** Exit code of a failure of the runtime itself; 1 when absent. */
   readonly failureCode?: number;
 }
@@ -22,7 +24,7 @@ interface Profiled {
  * the command, and loads nothing else.
  */
 export async function withProfile(
-  { command, container, failureCode = 1 }: Profiled,
+  { command, container, config, failureCode = 1 }: Profiled,
   { profile: file, "profile-format": formatName }: OptionValues<typeof profileOptions>,
   action: () => number | Promise<number>,
 ): Promise<number> {
@@ -45,7 +47,8 @@ export async function withProfile(
     outcome = failed(error, failureCode);
     throw error;
   } finally {
-    await save(profile.finish(outcome), path, format);
+    const recording = profile.finish(outcome);
+    await save({ ...recording, ...(config !== undefined && { config }) }, path, format);
   }
 }
 

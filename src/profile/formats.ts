@@ -39,5 +39,14 @@ const otlp: ProfileFormat = {
   },
 };
 
+const html: ProfileFormat = {
+  name: "html",
+  viewer: "a browser",
+  async render(recording) {
+    const { profilePage } = await import("./html.ts");
+    return profilePage(recording);
+  },
+};
+
 /** All formats, the default first. The description of the option names them: `profileOptions` in src/cli/options/shared-options.ts. */
-export const profileFormats: readonly [ProfileFormat, ...ProfileFormat[]] = [chrome, otlp];
+export const profileFormats: readonly [ProfileFormat, ...ProfileFormat[]] = [chrome, otlp, html];

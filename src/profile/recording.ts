@@ -37,6 +37,8 @@ export interface Recording {
   /** Name of the command: `create`. */
   readonly command: string;
   readonly container: string;
+  /** Absolute path of the container's config, where the command knows it. */
+  readonly config?: string;
   /** Time of day when it began: nanoseconds since 1970. */
   readonly start: bigint;
   /** Microseconds from there to the end. */

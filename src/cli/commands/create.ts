@@ -1,7 +1,7 @@
 import { createContainer } from "../../container/create.ts";
 import { prepareStateRoot } from "../../container/record/state-root.ts";
 import { defineCommand } from "../command.ts";
-import { createOptionsFrom, recordOptionsFrom } from "../options/create-options.ts";
+import { configPath, createOptionsFrom, recordOptionsFrom } from "../options/create-options.ts";
 import { createOptions, oneContainer, recordDescription, recordOptions } from "../options/shared-options.ts";
 import { withProfile } from "../with-profile.ts";
 
@@ -36,7 +36,7 @@ export const createCommand = defineCommand({
     const given = createOptionsFrom(id, options);
     const record = recordOptionsFrom("create", options);
     prepareStateRoot(context);
-    return withProfile({ command: "create", container: id }, options, () => {
+    return withProfile({ command: "create", container: id, config: configPath(given) }, options, () => {
       if (record !== undefined) return createRecorded(context, given, record);
       createContainer(context, given);
       return 0;

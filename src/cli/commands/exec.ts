@@ -1,5 +1,6 @@
 import { absolutePath } from "../../../bindings/linux/paths.ts";
 import { type ExecOptions, runExec } from "../../container/exec.ts";
+import { savedConfigPath } from "../../container/record/saved-state.ts";
 import { defineCommand } from "../command.ts";
 import type { OptionTable, OptionValues } from "../options/option.ts";
 import { preserveFdsOption, profileOptions } from "../options/shared-options.ts";
@@ -67,7 +68,8 @@ export const execCommand = defineCommand({
   ],
   run(context, { positionals: [id, ...command], options }) {
     const given = execOptionsFrom(id, command, options);
-    const profiled = { command: "exec", container: id, failureCode: FAILURE_CODE };
+    const config = savedConfigPath(context.root, id);
+    const profiled = { command: "exec", container: id, config, failureCode: FAILURE_CODE };
     return withProfile(profiled, options, () => runExec(context, given, options.detach));
   },
 });

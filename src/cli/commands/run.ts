@@ -2,7 +2,7 @@ import type { RunOptions } from "../../container/context.ts";
 import { prepareStateRoot } from "../../container/record/state-root.ts";
 import { runContainer } from "../../container/run.ts";
 import { defineCommand } from "../command.ts";
-import { createOptionsFrom, recordOptionsFrom } from "../options/create-options.ts";
+import { configPath, createOptionsFrom, recordOptionsFrom } from "../options/create-options.ts";
 import type { OptionTable, OptionValues } from "../options/option.ts";
 import {
   createOptions,
@@ -53,7 +53,7 @@ export const runCommand = defineCommand({
   run(context, args) {
     const given = runOptionsFrom(args.positionals[0], args.options);
     prepareStateRoot(context);
-    return withProfile({ command: "run", container: given.id }, args.options, () =>
+    return withProfile({ command: "run", container: given.id, config: configPath(given) }, args.options, () =>
       runContainer(context, given),
     );
   },

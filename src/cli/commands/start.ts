@@ -1,3 +1,4 @@
+import { savedConfigPath } from "../../container/record/saved-state.ts";
 import { startContainer } from "../../container/start.ts";
 import { defineCommand } from "../command.ts";
 import { oneContainer, profileOptions } from "../options/shared-options.ts";
@@ -14,9 +15,13 @@ export const startCommand = defineCommand({
   ],
   examples: [["runts start web", "after `runts create web`"]],
   run(context, { positionals: [id], options }) {
-    return withProfile({ command: "start", container: id }, options, async () => {
-      await startContainer(context, id, { notify: "until ready" });
-      return 0;
-    });
+    return withProfile(
+      { command: "start", container: id, config: savedConfigPath(context.root, id) },
+      options,
+      async () => {
+        await startContainer(context, id, { notify: "until ready" });
+        return 0;
+      },
+    );
   },
 });

@@ -6,6 +6,11 @@ import { UsageError } from "./usage-error.ts";
 
 type Values = OptionValues<typeof createOptions>;
 
+/** Path of the config that a container is created from. */
+export function configPath({ bundle, configFile }: CreateOptions): string {
+  return configFile ?? `${bundle}/config.json`;
+}
+
 /** The options that `create`, `run` and `explain` share. Makes paths absolute before anything changes directory. */
 export function createOptionsFrom(
   id: string,

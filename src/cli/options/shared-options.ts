@@ -71,7 +71,7 @@ export const profileOptions = {
   "profile-format": {
     type: "string",
     description:
-      "format of that file: chrome, which Perfetto opens, or otlp, for OpenTelemetry [default: chrome]",
+      "format of that file: chrome, which Perfetto opens; otlp, for OpenTelemetry; or html, for a browser [default: chrome]",
   },
 } as const satisfies OptionTable;
 
