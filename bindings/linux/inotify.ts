@@ -1,13 +1,22 @@
-import { IN_CLOEXEC, IN_DELETE_SELF, IN_MODIFY, IN_NONBLOCK } from "../abi/inotify.ts";
+import { IN_CLOEXEC, IN_DELETE_SELF, IN_MODIFY, IN_NONBLOCK, IN_OPEN } from "../abi/inotify.ts";
 import { cString, syscall } from "../ffi/syscall.ts";
 import { FileError } from "./file-call.ts";
 import { closeSync, readSync } from "./files.ts";
 
 /** Watches a file: the returned descriptor becomes readable when the file is modified. inotify(7) */
 export function watchModifications(path: string): number {
-  const fd = syscall("inotify_init1", [IN_CLOEXEC | IN_NONBLOCK]);
+  return watch(path, IN_MODIFY, IN_CLOEXEC | IN_NONBLOCK);
+}
+
+/** Watches a file: a read(2) of the returned descriptor waits until somebody opens the file. inotify(7) */
+export function watchOpens(path: string): number {
+  return watch(path, IN_OPEN, IN_CLOEXEC);
+}
+
+function watch(path: string, events: number, flags: number): number {
+  const fd = syscall("inotify_init1", [flags]);
   try {
-    syscall("inotify_add_watch", [fd, cString(path), IN_MODIFY], [path]);
+    syscall("inotify_add_watch", [fd, cString(path), events], [path]);
     return fd;
   } catch (error) {
     closeSync(fd);

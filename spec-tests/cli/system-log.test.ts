@@ -192,11 +192,11 @@ spec(
     });
     expectRefusal(await container.create({ globals: ["--log", "journald:web"] }), "no-such-program");
     const [line = "{}"] = readFileSync(out, "utf8").split("\n");
-    const { MESSAGE, PRIORITY, CONTAINER_ID, _COMM } = asObject(JSON.parse(line || "{}"));
-    expect({ PRIORITY, CONTAINER_ID, _COMM }).toEqual({
+    const { MESSAGE, PRIORITY, CONTAINER_ID, _TRANSPORT } = asObject(JSON.parse(line || "{}"));
+    expect({ PRIORITY, CONTAINER_ID, _TRANSPORT }).toEqual({
       PRIORITY: "3",
       CONTAINER_ID: container.id,
-      _COMM: "runts",
+      _TRANSPORT: "journal",
     });
     expect(MESSAGE).toContain("no-such-program");
   },

@@ -15,6 +15,7 @@ import { ContainerJoiner } from "./join/joiner.ts";
 import { completedProcess, type ExecOverrides, overriddenProcess } from "./join/process-overrides.ts";
 import { awaitLastProgram, checkHasExecuted, withProcessHint } from "./process/exec-result.ts";
 import { openProcess } from "./process/saved-process.ts";
+import { type OpenWaitFifo, openWaitFifo } from "./process/wait-fifo.ts";
 import { readSavedState, type SavedState } from "./record/saved-state.ts";
 import { statusOf } from "./record/status.ts";
 import { Foreground, foregroundTerminal, holdForwardedSignals } from "./stdio/foreground.ts";
@@ -33,6 +34,8 @@ export interface ExecOptions {
   /** Sub-cgroup of the container's cgroup. */
   readonly cgroup?: string;
   readonly ignorePaused: boolean;
+  /** Path of a fifo. The process waits before its execve until somebody opens it, and nobody waits for the execve. */
+  readonly waitFifo?: string;
   /** Descriptors that the process gets as its standard streams; without them, the caller's own. */
   readonly stdio?: StandardStreams;
 }
@@ -61,19 +64,23 @@ export function execInContainer(
   // Try init's present cgroup first, on the next attempt the container's own, and so on in turns.
   let init: OwnedDescriptor | undefined;
   let joiner: ContainerJoiner | undefined;
+  let fifo: OpenWaitFifo | undefined;
   try {
+    if (options.waitFifo !== undefined) fifo = openWaitFifo(options.waitFifo);
     init = openInitToJoin(saved);
     const warn = (message: string) => context.log.warn(message);
     joiner = new ContainerJoiner(context, { saved, config, process, caller: inspectCaller(), warn });
+    if (fifo !== undefined && joiner.hasListener) throw unattended();
     for (let attempt = 1; ; attempt++) {
       try {
-        return execOnce(joiner, init.number, receivers, options, attempt % 2 === 0);
+        return execOnce(joiner, init.number, receivers, { ...options, fifo }, attempt % 2 === 0);
       } catch (error) {
         if (attempt === ATTEMPTS || options.cgroup !== undefined || !isWithoutCgroup(error)) throw error;
       }
     }
   } finally {
     joiner?.close();
+    fifo?.close();
     init?.close();
     receivers.close();
   }
@@ -83,6 +90,13 @@ function checkStatus(directory: string, saved: SavedState, ignorePaused: boolean
   const status = statusOf(directory, saved);
   if (status === "stopped" || status === "creating") throw stopped(saved.id);
   if (status === "paused" && !ignorePaused) throw paused(saved.id);
+}
+
+/** The runtime takes the listener when the filter is loaded, and does not wait so long. */
+function unattended(): RuntsError {
+  const pointer = "/linux/seccomp";
+  const message = `${pointer}: a filter that notifies an agent can't be used with --exec-wait-fifo`;
+  return new RuntsError(message, { operation: "exec", pointer });
 }
 
 /** Returns a pidfd of the container's init. */
@@ -123,7 +137,7 @@ function execOnce(
   joiner: ContainerJoiner,
   init: number,
   { terminal, pidfd }: Receivers,
-  options: ExecOptions,
+  options: ExecOptions & { readonly fifo: OpenWaitFifo | undefined },
   ownCgroup: boolean,
 ): number {
   // Spawn the process by a stub that joins the container: the kernel clones it while its first program is planned.
@@ -154,6 +168,7 @@ function execOnce(
       stdio: stdioFacts(terminal !== undefined, process.user?.uid ?? 0, options.stdio),
       consoleSocket: handover?.socket,
       chooseCpus: chooseCpus(affinity),
+      fifo: options.fifo,
     });
 
     // Tell the receivers and the engine, and wait for the execve.
@@ -167,7 +182,8 @@ function execOnce(
     }
     joiner.handOverListener(pid, connection, "running");
     awaitLastProgram(connection, last);
-    checkHasExecuted("exec", pid, () => config);
+    // A process that waits for the reader of a fifo has closed the channel, too.
+    if (options.fifo === undefined) checkHasExecuted("exec", pid, () => config);
     pending.close();
     return pid;
   } catch (error) {

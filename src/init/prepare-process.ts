@@ -7,7 +7,13 @@ import {
   type CredentialOptions,
   setNoNewPrivileges,
 } from "../plan/process/credentials.ts";
-import { becomeDumpable, type ExecProgramOptions, execProgram, setUmask } from "../plan/process/exec.ts";
+import {
+  becomeDumpable,
+  type ExecProgramOptions,
+  execProgram,
+  setUmask,
+  type WaitFifo,
+} from "../plan/process/exec.ts";
 import { ExecutableSearch } from "../plan/process/executable.ts";
 import { enterDomain, type LandlockDomain, makeRuleset } from "../plan/process/landlock.ts";
 import { homeOf, openPasswd, readByteText } from "../plan/process/passwd.ts";
@@ -95,17 +101,19 @@ export function planProcess(
 
 /**
  * Awaits the replies to all that was sent, and sends the program that ends in the execve. That one waits first for a connection to
- * `startSocket`, where it is given. Returns this last program; the stub replies to it only if it fails.
+ * `startSocket`, or for a reader of `fifo`, where one is given. Returns this last program; the stub replies to it only if it fails.
  */
 export function sendExec(
   session: Session,
   { devNull, program }: PlannedProcess,
   options: ProcessOptions,
   startSocket: number | undefined,
+  fifo?: WaitFifo<number>,
 ): Program {
   const { channel } = session;
   const last = channel.program();
   const listener = startSocket === undefined ? undefined : last.descriptor(startSocket);
+  const waitFifo = fifo && { writer: last.descriptor(fifo.writer), watch: last.descriptor(fifo.watch) };
   const reply = session.receiveAll();
   options.attributes?.apply(session.pid);
   // Not in the last program, which has no reply: the runtime could look for the listener before the process can be reached.
@@ -116,7 +124,7 @@ export function sendExec(
   }
   if (devNull?.isNull(reply) === true) replaceNulls(last, devNull, options.stdio);
   const found = "path" in program ? program : foundProgram(channel, program, options, reply);
-  execProgram(last, options.process, { ...options.start, ...found, listener });
+  execProgram(last, options.process, { ...options.start, ...found, listener, fifo: waitFifo });
   channel.send(last);
   return last;
 }

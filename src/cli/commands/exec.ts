@@ -23,6 +23,11 @@ const options = {
     isPath: true,
     description: "AF_UNIX socket that receives a pidfd of the process",
   },
+  "exec-wait-fifo": {
+    type: "string",
+    isPath: true,
+    description: "fifo for whose reader the process waits before it executes its program",
+  },
   tty: { alias: "t", type: "boolean", description: "give the process a terminal" },
   detach: { alias: "d", type: "boolean", description: "do not wait for the process to exit" },
   "pid-file": { type: "string", isPath: true, description: "file to write the process id to" },
@@ -56,6 +61,8 @@ export const execCommand = defineCommand({
   description: [
     "Executes another process in a running container: in its namespaces and cgroup, with its seccomp filter, and with the environment, user and " +
       "capabilities of its process unless options say otherwise. Options end at the container's id.",
+    "With `--detach` and `--exec-wait-fifo` the command returns when the process is ready. The caller can now watch it, by its pid or a pidfd. " +
+      "The program runs once somebody opens the fifo for reading, who gets one byte.",
   ],
   examples: [
     ["runts exec web ps aux", "a command"],
@@ -87,6 +94,7 @@ export function execOptionsFrom(
     ...(processFile !== undefined && { processFile: absolutePath(processFile) }),
     ...(consoleSocket !== undefined && { consoleSocket: absolutePath(consoleSocket) }),
     ...(pidfdSocket !== undefined && { pidfdSocket: absolutePath(pidfdSocket) }),
+    ...(values["exec-wait-fifo"] !== undefined && { waitFifo: absolutePath(values["exec-wait-fifo"]) }),
     ...(pidFile !== undefined && { pidFile: absolutePath(pidFile) }),
     ...(cgroup !== undefined && { cgroup }),
     preserveFds: values["preserve-fds"],

@@ -14,7 +14,7 @@ import type { PendingProcess } from "../../init/spawn-process.ts";
 import { hasNamespace, namespacesOf } from "../../plan/init-plan.ts";
 import { joinSessionKeyring } from "../../plan/namespaces.ts";
 import { type CredentialOptions, narrowCapabilities } from "../../plan/process/credentials.ts";
-import type { DescriptorRange, SeccompFilter } from "../../plan/process/exec.ts";
+import type { DescriptorRange, SeccompFilter, WaitFifo } from "../../plan/process/exec.ts";
 import type { LandlockDomain } from "../../plan/process/landlock.ts";
 import { joinGroups } from "../../resctrl/group.ts";
 import type { Config, Process } from "../../spec/types.ts";
@@ -54,6 +54,8 @@ interface ProcessSetup
   readonly process: Process;
   readonly keepFds: number;
   readonly gaps: readonly DescriptorRange[];
+  /** The fifo whose reader the process waits for before its execve; absent for none. */
+  readonly fifo?: WaitFifo<number> | undefined;
 }
 
 /** Makes processes of a container with the rights that its config gives them: those of `exec`, and startContainer hooks. */
@@ -101,6 +103,11 @@ export class ContainerJoiner {
   /** The container, as far as the runtime may join its namespaces itself. */
   joined(pidfd: number): Joined {
     return { pidfd, flags: this.request.caller.privileged ? this.#flags : 0 };
+  }
+
+  /** Whether the filter has a listener, which a process makes when it loads the filter. */
+  get hasListener(): boolean {
+    return this.#seccomp?.listener !== undefined;
   }
 
   /** Directory of the cgroup that the last process joins, for errors. undefined if it has none, or not yet. */
@@ -156,7 +163,7 @@ export class ContainerJoiner {
   /** Leads a process to its execve: plans its programs and sends them. The last one, which ends in the execve, is not awaited. */
   setUp(
     pending: PendingProcess,
-    { keepFds, gaps, ...setup }: ProcessSetup,
+    { keepFds, gaps, fifo, ...setup }: ProcessSetup,
   ): { readonly pid: number; readonly last: Program } {
     const options = {
       ...setup,
@@ -173,7 +180,7 @@ export class ContainerJoiner {
     const pid = session.awaitProcess();
     this.#applyFromOutside(pid);
     session.send();
-    return { pid, last: sendExec(session, planned, options, undefined) };
+    return { pid, last: sendExec(session, planned, options, undefined, fifo) };
   }
 
   /** Gives the process, which has done nothing yet, what only the runtime can give it. */

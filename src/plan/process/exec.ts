@@ -1,5 +1,5 @@
-import { CLOSE_RANGE_CLOEXEC, O_CLOEXEC } from "../../../bindings/abi/fcntl.ts";
-import { sock_fprog } from "../../../bindings/abi/layouts.ts";
+import { CLOSE_RANGE_CLOEXEC, F_DUPFD_CLOEXEC, O_CLOEXEC } from "../../../bindings/abi/fcntl.ts";
+import { kernel_sigaction, sock_fprog } from "../../../bindings/abi/layouts.ts";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED_NOREPLACE,
@@ -10,7 +10,7 @@ import {
 import { PR_SET_DUMPABLE, PR_SET_PDEATHSIG } from "../../../bindings/abi/prctl.ts";
 import { rlimitNumber } from "../../../bindings/abi/resource.ts";
 import { SECCOMP_SET_MODE_FILTER } from "../../../bindings/abi/seccomp.ts";
-import { SIGKILL } from "../../../bindings/abi/signal.ts";
+import { SIGKILL, SIGPIPE } from "../../../bindings/abi/signal.ts";
 import { SOCK_CLOEXEC } from "../../../bindings/abi/socket.ts";
 import { at, type Data, data, type Program, type Register } from "../../../bindings/stub/program.ts";
 import type { Process } from "../../spec/types.ts";
@@ -30,6 +30,8 @@ export interface DescriptorRange {
 export interface ExecProgramOptions {
   /** Listening socket to which `start` connects; undefined if there is nothing to wait for. */
   readonly listener: Register | undefined;
+  /** The fifo whose reader a process of `exec` waits for; absent if there is nothing to wait for. */
+  readonly fifo?: WaitFifo<Register> | undefined;
   readonly path: string;
   readonly env: readonly (string | Uint8Array)[];
   /** Number of descriptors after standard error that the process keeps. */
@@ -41,6 +43,14 @@ export interface ExecProgramOptions {
   readonly seccomp: SeccompFilter | undefined;
   /** Whether the stub stays pid 1, which the kernel kills when the runtime ends, and the program is its child. The filter holds for both. */
   readonly underInit?: boolean;
+}
+
+/** A fifo as the process that waits for its reader has it. */
+export interface WaitFifo<Descriptor> {
+  /** Open for writing. */
+  readonly writer: Descriptor;
+  /** An inotify(7) descriptor, from which an event can be read once somebody has opened the fifo. */
+  readonly watch: Descriptor;
 }
 
 export interface SeccompFilter {
@@ -68,6 +78,7 @@ export function execProgram(program: Program, process: Process, options: ExecPro
   const first = 3 + options.keepFds;
   if (options.underInit === true) dieWithRuntime(program);
   if (options.listener !== undefined) waitForStart(program, options.listener, first);
+  if (options.fifo !== undefined) waitForReader(program, options.fifo, first);
   setRlimits(program, process, options);
   const argv = program.stringArray(process.args);
   const envp = program.stringArray(options.env);
@@ -102,6 +113,34 @@ function waitForStart(program: Program, listener: Register, first: number): void
   const started = program.call("accept4", [first, 0, 0, SOCK_CLOEXEC]);
   program.do("set-channel", [started]);
 }
+
+/**
+ * Waits until somebody opens the fifo, and writes one byte into it, as runc does. The channel closes before that, so that the runtime can
+ * return: nobody hears of a failure from here on, and the process ends with exit code 127.
+ */
+function waitForReader(program: Program, { writer, watch }: WaitFifo<Register>, first: number): void {
+  program.about("", "close all descriptors of the set-up");
+  // Above both numbers first: one of the two may have the number of the other.
+  const moved = [writer, watch].map((descriptor) =>
+    program.call("fcntl", [descriptor, F_DUPFD_CLOEXEC, first + 2]),
+  );
+  for (const [index, descriptor] of moved.entries())
+    program.do("dup3", [descriptor, first + index, O_CLOEXEC]);
+  program.do("close_range", [first + 2, 0xffffffff, 0]);
+  program.about("", "wait until the fifo of --exec-wait-fifo is opened");
+  program.do("read", [first + 1, data(new Uint8Array(EVENT_CAPACITY)), EVENT_CAPACITY]);
+  // A reader that has gone by now has released the process all the same: the write must not end it.
+  const before = data(new Uint8Array(kernel_sigaction.size));
+  program.do("rt_sigaction", [SIGPIPE, data(IGNORE_ACTION), before, SIGSET_SIZE]);
+  program.do("write", [first, data(Uint8Array.of(0x30)), 1], { tolerate: ["EPIPE"] });
+  program.do("rt_sigaction", [SIGPIPE, before, 0, SIGSET_SIZE]);
+}
+
+/** Room for some struct inotify_event without names. */
+const EVENT_CAPACITY = 64;
+const SIGSET_SIZE = 8;
+/** struct sigaction of SIG_IGN, which is 1. */
+const IGNORE_ACTION = Uint8Array.from({ length: kernel_sigaction.size }, (_, index) => (index === 0 ? 1 : 0));
 
 /**
  * Makes the process dumpable, so that a runtime without privileges can list its descriptors, take the listener's and write to its memory when
