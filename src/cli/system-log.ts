@@ -111,16 +111,12 @@ function sendByMemoryFile(socket: number, entry: Uint8Array): void {
   }
 }
 
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"] as const;
-
-/** RFC 3164, as syslog(3) writes it: priority, local time, identifier and message, without the host's name. */
-export function syslogLine({ level, message, time }: Entry, identifier: string): string {
-  const two = (value: number, fill: string) => String(value).padStart(2, fill);
-  const clock = [time.getHours(), time.getMinutes(), time.getSeconds()]
-    .map((part) => two(part, "0"))
-    .join(":");
-  const stamp = `${MONTHS[time.getMonth()]} ${two(time.getDate(), " ")} ${clock}`;
-  return `<${FACILITY + SEVERITY[level]}>${stamp} ${oneLine(identifier)}: ${oneLine(message)}`;
+/**
+ * A line as syslog(3) writes it, RFC 3164, but for the time: that would be the local one, which a warm start knows of another process. The
+ * service adds it, as section 4.3.2 asks of it.
+ */
+export function syslogLine({ level, message }: Pick<Entry, "level" | "message">, identifier: string): string {
+  return `<${FACILITY + SEVERITY[level]}>${oneLine(identifier)}: ${oneLine(message)}`;
 }
 
 /** Characters of a message that every service takes: a longer one is sent in part if the socket does not take it. */

@@ -130,8 +130,10 @@ function waitForReader(program: Program, { writer, watch }: WaitFifo<Register>, 
   program.about("", "wait until the fifo of --exec-wait-fifo is opened");
   program.do("read", [first + 1, data(new Uint8Array(EVENT_CAPACITY)), EVENT_CAPACITY]);
   // A reader that has gone by now has released the process all the same: the write must not end it.
+  const ignored = new Uint8Array(kernel_sigaction.size);
+  ignored[0] = SIG_IGN;
   const before = data(new Uint8Array(kernel_sigaction.size));
-  program.do("rt_sigaction", [SIGPIPE, data(IGNORE_ACTION), before, SIGSET_SIZE]);
+  program.do("rt_sigaction", [SIGPIPE, data(ignored), before, SIGSET_SIZE]);
   program.do("write", [first, data(Uint8Array.of(0x30)), 1], { tolerate: ["EPIPE"] });
   program.do("rt_sigaction", [SIGPIPE, before, 0, SIGSET_SIZE]);
 }
@@ -139,8 +141,7 @@ function waitForReader(program: Program, { writer, watch }: WaitFifo<Register>, 
 /** Room for some struct inotify_event without names. */
 const EVENT_CAPACITY = 64;
 const SIGSET_SIZE = 8;
-/** struct sigaction of SIG_IGN, which is 1. */
-const IGNORE_ACTION = Uint8Array.from({ length: kernel_sigaction.size }, (_, index) => (index === 0 ? 1 : 0));
+const SIG_IGN = 1;
 
 /**
  * Makes the process dumpable, so that a runtime without privileges can list its descriptors, take the listener's and write to its memory when
