@@ -8,6 +8,7 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "crun(1), --log";
+// The working directory is the sandbox: runc makes a file of the name that --log gives.
 const OPTION_OF_CRUN = "options of crun";
 const JOURNAL = "/run/systemd/journal/socket";
 
@@ -71,7 +72,7 @@ spec(
     const container = sandbox.container((config) => {
       config.process.args = ["no-such-program"];
     });
-    const result = await container.create({ globals: ["--log", "journald:web"] });
+    const result = await container.create({ globals: ["--log", "journald:web"], cwd: sandbox.directory });
     expectRefusal(result, "no-such-program");
     const { text, memory } = await datagram(service);
     expect(memory).toBe(false);
@@ -99,7 +100,10 @@ spec(
     const service = await serviceAt(sandbox, JOURNAL);
     const container = sandbox.shell("true");
     const globals = ["--log", "journald:", "--log-level", "debug"];
-    expect(await container.create({ globals })).toMatchObject({ code: 0, stderr: "" });
+    expect(await container.create({ globals, cwd: sandbox.directory })).toMatchObject({
+      code: 0,
+      stderr: "",
+    });
     for (;;) {
       const fields = fieldsOf((await datagram(service)).text);
       expect(fields).toMatchObject({ PRIORITY: "7", SYSLOG_IDENTIFIER: "runts" });
@@ -118,7 +122,7 @@ spec(
     const container = sandbox.container((config) => {
       config.process.args = [name];
     });
-    const { code } = await container.create({ globals: ["--log", "journald:web"] });
+    const { code } = await container.create({ globals: ["--log", "journald:web"], cwd: sandbox.directory });
     expect(code).not.toBe(0);
     const { text, memory, seals } = await datagram(service);
     expect({ memory, seals }).toEqual({ memory: true, seals: 0xf });
@@ -135,7 +139,9 @@ spec(
     const container = sandbox.container((config) => {
       config.process.args = ["no-such-program"];
     });
-    expect((await container.create({ globals: ["--log", "syslog:web"] })).code).not.toBe(0);
+    expect(
+      (await container.create({ globals: ["--log", "syslog:web"], cwd: sandbox.directory })).code,
+    ).not.toBe(0);
     const { text } = await datagram(service);
     // LOG_USER and LOG_ERR. The time is optional: RFC 3164, 4.3.2.
     expect(text).toMatch(/^<11>(?:[A-Z][a-z]{2} [ 0-9]\d \d\d:\d\d:\d\d )?web: .*no-such-program/);
@@ -154,11 +160,11 @@ for (const [log, place] of [
       sandbox.wrapper = inNamespace(":");
       const container = sandbox.shell("true");
       expectRefusal(
-        await container.create({ globals: ["--log", log] }),
+        await container.create({ globals: ["--log", log], cwd: sandbox.directory }),
         inOurWords(`open log: --log ${log}: no service listens at ${place}`),
       );
       expect(await sandbox.traces()).toEqual([]);
-      expect(existsSync(`${container.bundle}/${log}`)).toBe(false);
+      expect(existsSync(sandbox.path(log))).toBe(false);
     },
     { crun: "loses the messages", runc: "makes a file of this name" },
   );
@@ -190,7 +196,10 @@ spec(
     const container = sandbox.container((config) => {
       config.process.args = ["no-such-program"];
     });
-    expectRefusal(await container.create({ globals: ["--log", "journald:web"] }), "no-such-program");
+    expectRefusal(
+      await container.create({ globals: ["--log", "journald:web"], cwd: sandbox.directory }),
+      "no-such-program",
+    );
     const [line = "{}"] = readFileSync(out, "utf8").split("\n");
     const { MESSAGE, PRIORITY, CONTAINER_ID, _TRANSPORT } = asObject(JSON.parse(line || "{}"));
     expect({ PRIORITY, CONTAINER_ID, _TRANSPORT }).toEqual({
