@@ -98,6 +98,7 @@ export const commands: readonly Command[] = [
   {
     ...lasting,
     name: "devices remove",
+    mends: /^runts: \S+ is not a device that was added /,
     prepare: () => ["devices", "add", ID, ADDED],
     args: () => ["devices", "remove", ID, ADDED],
     works: stillRuns,

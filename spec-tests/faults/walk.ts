@@ -11,10 +11,10 @@ export interface Command {
   readonly begin: "nothing" | "created" | "asleep";
   /** Whether the container is used for the next fault as well, as long as it is unchanged. */
   readonly lasts: boolean;
-  /** A command that is run first, and makes what this one takes away. After a failure both, without a fault, take away everything. */
+  /** A command that is run first, and makes what this one takes away. */
   prepare?(scene: Scene): readonly string[];
-  /** Whether the same command without a fault completes what a failed one did in part. */
-  readonly mends?: boolean;
+  /** Whether the same command without a fault completes what a failed one did in part; or what it says if there is nothing left to do. */
+  readonly mends?: boolean | RegExp;
   args(scene: Scene): readonly string[];
   /** Checks the result of a command that succeeded in spite of the fault. Returns the defect, if any. */
   works(scene: Scene, result: Result, fault: Fault): Promise<string | undefined>;
@@ -125,17 +125,20 @@ async function verdict(
   return complaint(result, fault, operation, command.failureCode);
 }
 
+async function mend(scene: Scene, { mends, args }: Command): Promise<void> {
+  if (mends === true) await scene.succeed(args(scene));
+  if (!(mends instanceof RegExp)) return;
+  const { code, stderr } = await scene.host.run(args(scene));
+  if (code !== 0 && !mends.test(stderr)) throw new Error(`once again: exit code ${code}, ${stderr}`);
+}
+
 /** Brings the host back to the state before the command, as an engine would. Returns what is left or changed. */
 async function settle(scene: Scene, command: Command, fault: Fault, result: Result): Promise<string[]> {
   const failed = result.code !== 0;
   const mayLoseHooks = fault.mode === "kill-runtime" && command.name === "delete";
   // Delete is not needed after a failed command that has left nothing.
   if (!command.lasts) return failed && (await scene.isEmpty()) ? [] : scene.remove(mayLoseHooks);
-  if (failed && command.prepare !== undefined) {
-    await scene.succeed(command.prepare(scene));
-    await scene.succeed(command.args(scene));
-  }
-  if (failed && command.mends === true) await scene.succeed(command.args(scene));
+  if (failed && command.mends !== undefined) await mend(scene, command);
   if (fault.mode !== "kill-runtime") {
     const changes = await scene.changesAsleep();
     if (changes.length === 0) return [];

@@ -3,6 +3,7 @@ import { expect } from "vitest";
 import { rootlessShell } from "../harness/host/user.ts";
 import { byCase } from "../harness/peers.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
 const HOST_NODE_BOUND = "without privileges, the host's node is bound, whatever the config says";
@@ -47,6 +48,25 @@ for (const [situation, device, pointer] of [
       expect(await sandbox.traces()).toEqual([]);
     },
     deviations(situation),
+  );
+}
+
+if (IS_RUNTS) {
+  spec(
+    "rootless devices add: error that names the right that is missing, and no node is left",
+    "promise: node and rule, or neither",
+    async (sandbox) => {
+      const container = rootlessShell(sandbox, "exec sleep 1000", (config) => {
+        config.root.readonly = false;
+      });
+      await container.started();
+      const device = ["devices", "add", container.id, "/dev/full:/dev/added"];
+      expectRefusal(
+        await sandbox.invoke(device),
+        /rootless caller can't change device rules: bpf\(2\) needs CAP_SYS_ADMIN on the host/,
+      );
+      expect((await container.exec(["ls", "/dev/added"])).stderr).toMatch(/No such file/);
+    },
   );
 }
 

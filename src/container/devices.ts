@@ -320,10 +320,7 @@ function checkRules(
     throw new RuntsError(message, { operation: "devices", errno: "EPERM", path: id });
   };
   if (isRootless(context.rootless, inspectCaller())) {
-    refuse(
-      "a rootless caller can't change device rules: bpf(2) needs CAP_SYS_ADMIN on the host; " +
-        "mounts add can bind the node of a device that no rule denies",
-    );
+    refuse("a rootless caller can't change device rules: bpf(2) needs CAP_SYS_ADMIN on the host");
   }
   if (cgroup === "") refuse(`container ${id} has no cgroup: without one it has no device rules`);
   if (hasDeviceRules(cgroup, rules)) return;
