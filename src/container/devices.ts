@@ -66,7 +66,7 @@ export function addDevice(context: GlobalOptions, id: string, word: string): voi
           const maker = new DeviceMaker(channel, options);
           const place = maker.look({ ...host.device, path: wanted.path });
           const device = deviceToAdd(container.config, wanted, host, place);
-          if (device.made === "node" && place.isNodev) throw isNodev(`a mount of the container`, wanted.path);
+          if (device.made === "node" && place.isNodev) throw isNodev("a mount of the container", wanted.path);
           if (device.made === "mount" && isOnNodev(host.node))
             throw isNodev("a mount of the host", wanted.source);
           withAdded(context, container, device);
@@ -103,7 +103,7 @@ export function removeDevice(context: GlobalOptions, id: string, word: string): 
       forget(context, container, path);
     } catch (error) {
       if (!(error instanceof RuntsError)) throw error;
-      const hint = "the container can't use it any more: devices remove, once again, removes what is left";
+      const hint = "its rule is gone: devices remove, once again, removes what is left";
       throw reworded(error, `${error.message}; ${hint}`);
     }
   });
