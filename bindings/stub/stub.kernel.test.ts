@@ -100,6 +100,30 @@ describeBuilds("stub", (bench) => {
       expect(bench.stub.channel.receive().results.slice(1)).toEqual([0, 7]);
     });
 
+    test.each([
+      ["the child's exit code", (program: Program) => program.do("exit_group", [3]), 3],
+      [
+        "128 and the child's signal",
+        (program: Program) => program.do("kill", [program.call("getpid", []), 15]),
+        143,
+      ],
+    ])("init goes on in a child, and the parent exits with %s", async (_, end, code) => {
+      const program = bench.stub.channel.program();
+      program.do("init", []);
+      end(program);
+      bench.stub.channel.send(program);
+      expect(await bench.stub.ended).toBe(code);
+    });
+
+    test("init passes a signal on to the child", async () => {
+      const parent = bench.stub.pid;
+      const program = bench.stub.channel.program();
+      program.do("init", []);
+      run(program);
+      syscall("kill", [parent, 15]);
+      expect(await bench.stub.ended).toBe(143);
+    });
+
     test("copy takes constants and registers", () => {
       const program = bench.stub.channel.program();
       const value = program.call("copy", [2 ** 40]);

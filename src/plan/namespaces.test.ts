@@ -8,6 +8,7 @@ import {
   enterCgroupNamespace,
   joinSessionKeyring,
   resetCpuAffinity,
+  rootIds,
   setNames,
   unshareAsRoot,
 } from "./namespaces.ts";
@@ -26,6 +27,18 @@ describe("becomeRootOf", () => {
     becomeRootOf(program, true, { staysDumpable: stays });
     expect(summary(program.operations)).toEqual(["setgroups", "setresgid", "setresuid", "prctl"]);
     expect(only(program, "prctl")[0]?.args).toEqual([PR_SET_DUMPABLE, value, 0, 0, 0]);
+  });
+});
+
+describe("rootIds", () => {
+  const map = (containerID: number, size: number) => [{ containerID, hostID: 1000, size }];
+  it.each([
+    [map(0, 1), 0],
+    [map(5, 10), 5],
+    [[...map(5, 10), ...map(0, 2)], 0],
+    [[], 0],
+  ])("is 0 or, where that is not mapped, the first mapped id: %j", (uidMappings, uid) => {
+    expect(rootIds({ uidMappings, gidMappings: map(7, 1) })).toEqual({ uid, gid: 7 });
   });
 });
 

@@ -52,6 +52,13 @@ describe("the last program", () => {
     expect(only(program, "seccomp")[0]?.args[1]).toBe(4);
   });
 
+  it("under an init: dies with the runtime, and leaves pid 1 behind its own filter, right before the execve", () => {
+    const calls = planned({ seccomp, underInit: true }).operations.map(({ call }) => call);
+    expect(calls.indexOf("prctl")).toBeLessThan(calls.indexOf("accept4"));
+    expect(calls.slice(-3)).toEqual(["seccomp", "init", "execve"]);
+    expect(planned({ seccomp }).operations.map(({ call }) => call)).not.toContain("init");
+  });
+
   it("closes the gaps and all descriptors after the kept ones at execve", () => {
     const gaps = [
       { first: 3, last: 8 },
