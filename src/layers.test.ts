@@ -34,9 +34,10 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   debug: ["container", "log"],
   sandbox: ["container", "plan", "spec", "errors", "log", "version"],
   freeze: ["errors"],
-  profile: ["report", "container", "version"],
+  profile: ["container", "version"],
   // Pages have what the commands beside it print.
   report: [
+    "profile",
     "doctor",
     "validate",
     "explain",

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { RuntsError } from "../errors.ts";
-import { profileFormats } from "../profile/formats.ts";
 import { profileOptions } from "./options/shared-options.ts";
+import { profileFormats } from "./profile-formats.ts";
 import { withProfile } from "./with-profile.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "runts-profile-"));

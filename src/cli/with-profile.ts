@@ -4,11 +4,11 @@ import { absolutePath } from "../../bindings/linux/paths.ts";
 import { terminalSettings } from "../../bindings/linux/terminal.ts";
 import { errorCode, exitCodeOf, RuntsError } from "../errors.ts";
 import { writeStandardError } from "../log.ts";
-import type { ProfileFormat } from "../profile/formats.ts";
 import type { Outcome, Recording } from "../profile/recording.ts";
 import type { OptionValues } from "./options/option.ts";
 import type { profileOptions } from "./options/shared-options.ts";
 import { UsageError } from "./options/usage-error.ts";
+import type { ProfileFormat } from "./profile-formats.ts";
 
 interface Profiled {
   readonly command: string;
@@ -53,7 +53,7 @@ export async function withProfile(
 }
 
 async function formatNamed(name: string | undefined, command: string): Promise<ProfileFormat> {
-  const { profileFormats } = await import("../profile/formats.ts");
+  const { profileFormats } = await import("./profile-formats.ts");
   const [standard] = profileFormats;
   if (name === undefined) return standard;
   const format = profileFormats.find((candidate) => candidate.name === name);

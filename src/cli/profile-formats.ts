@@ -2,7 +2,7 @@ import { readFileSync, readlinkSync } from "../../bindings/linux/files.ts";
 import { environment, ownPid } from "../../bindings/linux/own-process.ts";
 import { basename } from "../../bindings/linux/paths.ts";
 import { randomNumber } from "../../bindings/linux/random.ts";
-import type { Recording } from "./recording.ts";
+import type { Recording } from "../profile/recording.ts";
 
 /** A format of the file that `--profile` writes. */
 export interface ProfileFormat {
@@ -18,7 +18,7 @@ const chrome: ProfileFormat = {
   name: "chrome",
   viewer: "https://ui.perfetto.dev",
   async render(recording) {
-    const { traceOf } = await import("./trace.ts");
+    const { traceOf } = await import("../profile/trace.ts");
     return JSON.stringify(traceOf(recording));
   },
 };
@@ -27,8 +27,8 @@ const otlp: ProfileFormat = {
   name: "otlp",
   viewer: "an OpenTelemetry collector: POST /v1/traces",
   async render(recording) {
-    const { otlpText } = await import("./otlp.ts");
-    const { callerContext } = await import("./trace-context.ts");
+    const { otlpText } = await import("../profile/otlp.ts");
+    const { callerContext } = await import("../profile/trace-context.ts");
     return otlpText(recording, {
       hostName: readFileSync("/proc/sys/kernel/hostname", "utf8").trim(),
       pid: ownPid(),
@@ -43,7 +43,7 @@ const html: ProfileFormat = {
   name: "html",
   viewer: "a browser",
   async render(recording) {
-    const { profilePage } = await import("./html.ts");
+    const { profilePage } = await import("../report/profile-page.ts");
     return profilePage(recording);
   },
 };

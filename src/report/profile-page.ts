@@ -1,9 +1,9 @@
-import { type Content, type Element, element } from "../report/html.ts";
-import { pageText } from "../report/page.ts";
-import { ConfigLinks, counted, facts, paragraph, type Section } from "../report/parts.ts";
-import { readShownConfig, type ShownConfig } from "../report/shown-config.ts";
-import type { Recording, TimedCall } from "./recording.ts";
-import { type Group, groupsOf } from "./trace.ts";
+import type { Recording, TimedCall } from "../profile/recording.ts";
+import { type Group, groupsOf } from "../profile/trace.ts";
+import { type Content, type Element, element } from "./html.ts";
+import { pageText } from "./page.ts";
+import { ConfigLinks, counted, facts, paragraph, type Section } from "./parts.ts";
+import { readShownConfig, type ShownConfig } from "./shown-config.ts";
 
 /** A profile as an HTML page: a timeline with a lane for each process, the operations with their times, and the config. */
 
