@@ -2,8 +2,6 @@ import { FILE_RIGHTS, RIGHTS_OF_FILES } from "../spec/landlock.ts";
 import type { Host } from "./host.ts";
 import type { Mount } from "./mounts.ts";
 
-const READING = ["execute", "read_file", "read_dir"];
-
 interface Rule {
   readonly allowedAccess: readonly string[];
   readonly paths: string[];
@@ -16,6 +14,7 @@ interface Rule {
  */
 export function sandboxLandlock(mounts: readonly Mount[], host: Host, hasNetwork: boolean): string {
   const all = Object.keys(FILE_RIGHTS);
+  const reading = ["execute", "read_file", "read_dir"];
   const rules = new Map<string, Rule>();
   const allow = (path: string, allowedAccess: readonly string[]) => {
     const key = allowedAccess.join();
@@ -29,7 +28,7 @@ export function sandboxLandlock(mounts: readonly Mount[], host: Host, hasNetwork
     // A link has the rights of what it leads to.
     if (options.includes("copy-symlink")) continue;
     const isFile = type === "bind" && host.kindOf(source) === "file";
-    const rights = options.includes("rro") ? READING : all;
+    const rights = options.includes("rro") ? reading : all;
     allow(destination, isFile ? rights.filter((right) => RIGHTS_OF_FILES.includes(right)) : rights);
   }
   return JSON.stringify({

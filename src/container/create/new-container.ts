@@ -9,10 +9,10 @@ import { outerId } from "../../spec/id-map.ts";
 import type { Config, Linux, Process } from "../../spec/types.ts";
 import { type Caller, isRootless } from "../caller/caller.ts";
 import type { GlobalOptions } from "../context.ts";
+import { initialState } from "../record/first-record.ts";
 import { type ContainerLock, lockContainer } from "../record/lock.ts";
 import {
   containerDirectory,
-  initialState,
   makeContainerDirectory,
   removeContainerDirectory,
   type SavedState,

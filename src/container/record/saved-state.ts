@@ -1,11 +1,9 @@
 import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { mkdirSync, rmdirSync, rmSync } from "../../../bindings/linux/directories.ts";
 import { renameSync, unlinkSync, writeFileSync } from "../../../bindings/linux/files.ts";
-import { ownPid } from "../../../bindings/linux/own-process.ts";
 import { type Program, pathOf } from "../../../bindings/stub/program.ts";
 import type { SavedScope } from "../../cgroup/systemd/scope.ts";
 import { errorCode, RuntsError } from "../../errors.ts";
-import { hasNamespace, namespacesOf } from "../../plan/init-plan.ts";
 import type { SavedGroups } from "../../resctrl/group.ts";
 import type { AllowedAnnotations } from "../../spec/annotations.ts";
 import { isObject } from "../../spec/json/reader.ts";
@@ -14,8 +12,6 @@ import { readRegularFile } from "../../spec/regular-file.ts";
 import type { Config } from "../../spec/types.ts";
 import { version } from "../../version.ts";
 import type { ExitStatus } from "../process/exit-status.ts";
-import { startTimeOf } from "../process/process-status.ts";
-import { isNaturalNumber, isSavedState } from "./valid-record.ts";
 
 /**
  * The newest format of a container's directory: of the record, and of all else by which a command of another version of runts manages the
@@ -241,6 +237,90 @@ function parseState(text: string): unknown {
   }
 }
 
+const STRINGS = ["id", "startTime", "bundle", "rootfs", "created", "cgroup"];
+const NUMBERS = ["pid", "ownerUid"];
+const BOOLEANS = [
+  ..."ownPidNamespace ownNetworkNamespace ownUserNamespace hasProcess hasStartContainer hasPoststart".split(
+    " ",
+  ),
+  ..."hasPoststop hasListener".split(" "),
+];
+const OBJECTS = ["hostMount", "scope", "resctrl", "allowedAnnotations"];
+
+/** Checks the types of the fields by which processes are killed and things removed. A field that an older version did not write is absent. */
+function isSavedState(value: unknown): value is SavedState {
+  if (!isObject(value)) return false;
+  const { creator, criu, recorder, annotations, lastOperations, devices } = value;
+  return (
+    hasAll(value, STRINGS, (field) => typeof field === "string") &&
+    hasAll(value, NUMBERS, isNaturalNumber) &&
+    hasAll(value, BOOLEANS, (field) => field === undefined || typeof field === "boolean") &&
+    (value.formatVersion === undefined || isNaturalNumber(value.formatVersion)) &&
+    (value.keyring === undefined || typeof value.keyring === "string") &&
+    hasAll(value, OBJECTS, (field) => field === undefined || isObject(field)) &&
+    (creator === null || isSavedProcess(creator)) &&
+    (criu === undefined || isSavedProcess(criu)) &&
+    (value.exitStatus === undefined || isExitStatus(value.exitStatus)) &&
+    (recorder === undefined || isSavedRecorder(recorder)) &&
+    (devices === undefined || (Array.isArray(devices) && devices.every(isSavedDevice))) &&
+    isObject(annotations) &&
+    Array.isArray(lastOperations) &&
+    areObjects(lastOperations)
+  );
+}
+
+function isSavedProcess(value: unknown): value is SavedProcess {
+  return isObject(value) && isNaturalNumber(value.pid) && typeof value.startTime === "string";
+}
+
+function isExitStatus(value: unknown): value is ExitStatus {
+  if (!isObject(value)) return false;
+  return isNaturalNumber(value.exitCode) && (value.signal === undefined || typeof value.signal === "string");
+}
+
+function isSavedRecorder(value: unknown): value is SavedRecorder {
+  return (
+    isSavedProcess(value) &&
+    isObject(value) &&
+    hasAll(value, ["calls", "values"], isNaturalNumber) &&
+    hasAll(value, ["merge", "noNewPrivileges"], (field) => typeof field === "boolean") &&
+    typeof value.file === "string"
+  );
+}
+
+function isSavedDevice(value: unknown): value is SavedDevice {
+  if (!isObject(value)) return false;
+  const { path, source, type, access, made, directories } = value;
+  return (
+    [path, source, access].every((field) => typeof field === "string") &&
+    (type === "b" || type === "c") &&
+    (made === "node" || made === "mount" || made === "nothing") &&
+    isNaturalNumber(value.major) &&
+    isNaturalNumber(value.minor) &&
+    Array.isArray(directories) &&
+    directories.every((directory) => typeof directory === "string")
+  );
+}
+
+/** A loop: `every` is one of the engine's functions that are compiled at their first use, which takes longer than the rest. */
+function hasAll(
+  value: Record<string, unknown>,
+  names: readonly string[],
+  isRight: (field: unknown) => boolean,
+): boolean {
+  for (const name of names) if (!isRight(value[name])) return false;
+  return true;
+}
+
+function areObjects(values: readonly unknown[]): boolean {
+  for (const value of values) if (!isObject(value)) return false;
+  return true;
+}
+
+function isNaturalNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
 /** Returns the directory and the record of a container. Throws if there is none. */
 export function readSavedState(
   root: string,
@@ -284,45 +364,6 @@ export function replaceConfig(directory: string, config: Config): void {
     writeFileSync(temporary, toJson(config), { mode: 0o600 });
     renameSync(temporary, `${directory}/config.json`);
   });
-}
-
-/** The facts of a container that this process is about to make. */
-export type FirstFacts = Pick<
-  SavedState,
-  | "id"
-  | "bundle"
-  | "rootfs"
-  | "ownerUid"
-  | "cgroup"
-  | "scope"
-  | "resctrl"
-  | "keyring"
-  | "pipes"
-  | "hasListener"
-  | "hostMount"
-  | "allowedAnnotations"
->;
-
-/** Returns the record of a container before anything of it exists. */
-export function initialState(config: Config, facts: FirstFacts): SavedState {
-  const namespaces = namespacesOf(config);
-  const pid = ownPid();
-  return {
-    ...facts,
-    pid: 0,
-    startTime: "",
-    creator: { pid, startTime: startTimeOf(pid) },
-    created: new Date().toISOString(),
-    annotations: config.annotations ?? {},
-    ownPidNamespace: namespaces.created.has("pid"),
-    ownNetworkNamespace: hasNamespace(namespaces, "network"),
-    ownUserNamespace: hasNamespace(namespaces, "user"),
-    hasProcess: config.process !== undefined,
-    hasStartContainer: (config.hooks?.startContainer ?? []).length > 0,
-    hasPoststart: (config.hooks?.poststart ?? []).length > 0,
-    hasPoststop: (config.hooks?.poststop ?? []).length > 0,
-    lastOperations: [],
-  };
 }
 
 /** Describes the operations of init's last program, so that `start` can name one that fails. */
