@@ -21,7 +21,7 @@ export function isAnnotationToAllow(key: string): key is AnnotationToAllow {
   return ANNOTATIONS_TO_ALLOW.some((known) => known === key);
 }
 
-/** Annotations that take effect for everybody: they reach nothing but the container. */
+/** Annotations that take effect for everybody: they name no file and no socket of the host. */
 export const SUBGROUP = "run.oci.systemd.subgroup";
 export const DELEGATE_CGROUP = "run.oci.delegate-cgroup";
 export const FAIL_UNKNOWN_SYSCALL = "run.oci.seccomp_fail_unknown_syscall";

@@ -14,7 +14,7 @@ export const devicesCommand = defineCommand({
   description: [
     "`add` gives a running container a device of the host: the node, and the right to use it. The device is `PATH[:PATH][:rwm]`, as for " +
       "docker: its path on the host, its path in the container if that is another one, and what the container may do: read (r), write (w), " +
-      "and make nodes (m). Either the container gets both or none. The node has the mode and the owner of the host's. In a user namespace it " +
+      "and make nodes (m). The container gets both or neither. The node has the mode and the owner of the host's. In a user namespace it " +
       "is a mount of the host's node. `update` keeps the right.",
     "`remove` takes away the right and what `add` has made. A program that has the device open keeps it. `list` prints the devices that the " +
       "container has: those of every container, those of its config, and those that were added.",

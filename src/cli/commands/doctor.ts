@@ -18,7 +18,7 @@ export const doctorCommand = defineCommand({
       "have made itself is only a note.",
     "With --slow, measures what `create` asks of the kernel: namespaces, cgroups, processes, a device program and the state directory. Each time " +
       "comes with what is usual, and with the setting that helps if it is slow. Nothing on the host is changed: all that it makes is removed again. " +
-      "What the caller may not do is not measured, with the reason.",
+      "What the caller may not do is not measured, and the output says why.",
   ],
   examples: [
     ["runts doctor", "check the host"],

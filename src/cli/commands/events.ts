@@ -29,9 +29,9 @@ export const eventsCommand = defineCommand({
   description: [
     "Prints one line of JSON per interval with the container's resource usage (CPU, memory, processes, block I/O, huge pages, pressure), and one " +
       "for each OOM kill, until the container stops. For a container without a cgroup, `--stats` prints a line without counts.",
-    "With --psi some|full:cpu|memory|io:STALL/WINDOW, the kernel watches the pressure in the container's cgroup, and a line of type psi is printed, once " +
-      "per window at most, when some processes of the container, or all that had work to do, were stalled for want of the resource for that long. A window is " +
-      "from 500ms to 10s. Without CAP_SYS_RESOURCE it has to be a multiple of 2s, and the kernel Linux 6.5 or later.",
+    "With --psi some|full:cpu|memory|io:STALL/WINDOW, the kernel watches the pressure in the container's cgroup. A line of type psi is printed when processes " +
+      "were stalled for want of the resource for that long: `some` of the container's, or all that had work to do (`full`). There is one line per window at " +
+      "most. A window is from 500ms to 10s. Without CAP_SYS_RESOURCE it has to be a multiple of 2s, and Linux 6.5 or later is needed.",
   ],
   examples: [
     ["runts events --interval 1s web", "every second"],

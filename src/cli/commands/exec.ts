@@ -26,7 +26,7 @@ const options = {
   "exec-wait-fifo": {
     type: "string",
     isPath: true,
-    description: "fifo for whose reader the process waits before it executes its program",
+    description: "fifo: the process executes its program once somebody opens it for reading",
   },
   tty: { alias: "t", type: "boolean", description: "give the process a terminal" },
   detach: { alias: "d", type: "boolean", description: "do not wait for the process to exit" },
@@ -61,8 +61,8 @@ export const execCommand = defineCommand({
   description: [
     "Executes another process in a running container: in its namespaces and cgroup, with its seccomp filter, and with the environment, user and " +
       "capabilities of its process unless options say otherwise. Options end at the container's id.",
-    "With `--detach` and `--exec-wait-fifo` the command returns when the process is ready. The caller can now watch it, by its pid or a pidfd. " +
-      "The program runs once somebody opens the fifo for reading, who gets one byte.",
+    "With `--detach` and `--exec-wait-fifo` the command returns when the process is ready. The caller can then watch it, by its pid or a pidfd. " +
+      "The program runs once somebody opens the fifo for reading; the reader gets one byte.",
   ],
   examples: [
     ["runts exec web ps aux", "a command"],

@@ -39,7 +39,7 @@ const options = {
   hostname: { type: "string", description: "host name in the sandbox [default: localhost]" },
   landlock: {
     type: "boolean",
-    description: "repeat the rights to files as Landlock rules; without a network, no TCP",
+    description: "repeat the rights to files as Landlock rules; without --net host, also deny TCP",
   },
   keep: { type: "boolean", description: "keep the record of the sandbox when it has ended" },
   tty: {
@@ -67,10 +67,10 @@ export const sandboxCommand = defineCommand({
   description: [
     "Runs a command in a container without image, bundle or root privileges. It sees the host's programs and libraries and the working directory, " +
       "read-only; a home, /tmp, /dev and /proc of its own; no network, no other process, and of the environment only PATH, HOME, TERM and LANG.",
-    "Nothing is left when it has ended. It ends with runts, even by SIGKILL.",
+    "When it has ended, nothing is left. It ends with runts, even if runts is killed by SIGKILL.",
   ],
   examples: [
-    ["runts sandbox -- make test", "the working directory can be read only"],
+    ["runts sandbox -- make test", "the working directory can be read, not written"],
     ["runts sandbox --rw . --ro ~/.cargo --net host -- cargo build", "with the network, and two directories"],
     [
       "runts sandbox --cwd /tmp --memory 512m --timeout 30s -- python3 -",
@@ -79,7 +79,7 @@ export const sandboxCommand = defineCommand({
     ["runts sandbox --print-config -- true", "its config.json, for explain, validate and run"],
   ],
   exitStatus: [
-    ["N", "exit code of the command; 128 and the number of the signal that has ended it"],
+    ["N", "exit code of the command, or 128 plus the number of the signal that has ended it"],
     ["124", "the time of --timeout was up"],
     ["125", "the sandbox was not made"],
     ["126", "the command can't be executed"],
