@@ -86,12 +86,15 @@ class RuntimeClock {
   }
 }
 
-/** The first argument that is an absolute path, empty for none. */
+/**
+ * The first argument that is an absolute path, empty for none. The NUL of a path is its last byte. A buffer that the kernel fills is longer,
+ * and may still have the text of an earlier call in it, even of the config with its secrets.
+ */
 function pathIn(args: readonly NativeArgument[]): string {
   for (const argument of args) {
     if (!(argument instanceof Uint8Array) || argument[0] !== "/".charCodeAt(0)) continue;
     const end = argument.indexOf(0);
-    if (end > 0) return Buffer.from(argument.buffer, argument.byteOffset, end).toString();
+    if (end === argument.length - 1) return Buffer.from(argument.buffer, argument.byteOffset, end).toString();
   }
   return "";
 }
