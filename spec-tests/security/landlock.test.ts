@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect } from "vitest";
@@ -13,6 +13,7 @@ import {
   withRules,
 } from "../harness/helpers/landlock.ts";
 import { rootlessShell } from "../harness/host/user.ts";
+import { parseObject } from "../harness/json.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -378,6 +379,32 @@ spec(
     const { code, stderr } = await container.exec(["sh", "-c", "stty -echo && echo changed"], { flags });
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(await terminal.output()).toBe("changed\r\n");
+  },
+  NO_PEER,
+);
+
+spec(
+  "exec in a container without process that has Landlock rules: it has the rules, and needs noNewPrivileges",
+  CLAUSE,
+  async (sandbox) => {
+    const container = withProbe(sandbox, withRules(ONE_DIRECTORY));
+    const file = join(container.bundle, "config.json");
+    const { process: own, ...config } = parseObject(readFileSync(file, "utf8"));
+    expect(own).toMatchObject({ noNewPrivileges: true });
+    writeFileSync(file, JSON.stringify(config));
+    await container.created();
+    const execute = (noNewPrivileges: boolean) => {
+      const processFile = sandbox.path("process.json");
+      const args = ["/probe", "write_file", "/allowed", "/denied"];
+      writeFileSync(processFile, JSON.stringify({ args, cwd: "/", noNewPrivileges }));
+      return container.exec([], { flags: ["--process", processFile] });
+    };
+    expect((await execute(true)).stdout).toBe("write_file /allowed: ok\nwrite_file /denied: EACCES\n");
+    const { code, stderr } = await execute(false);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain(
+      "/process/noNewPrivileges: must be true, as the container has Landlock rules (/annotations/run.runts.landlock)",
+    );
   },
   NO_PEER,
 );

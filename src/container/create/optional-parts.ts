@@ -78,7 +78,11 @@ export function prepareOptionalFeatures(
   return {
     seccomp: compileFilter(context, config, caller, { allowed, isNew: true }),
     attributes: taskAttributes(process, linux, caller, ownUserNamespace),
-    landlock: landlockDomain(config, process, (message) => context.log.warn(message)),
+    // A container without a process can't be started. Each exec has a process of its own, and gets the rules.
+    landlock:
+      config.process === undefined
+        ? undefined
+        : landlockDomain(config, process, (message) => context.log.warn(message)),
     hooks: createHooks(hooks, allowed, (message) => context.log.warn(message)),
     hasIdMappedMounts: mounts.some(wantsIdMap),
     // Not for a joined mount namespace: the runtime may see other sources than it has.

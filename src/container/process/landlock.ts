@@ -16,8 +16,7 @@ export function landlockDomain(
   warn: (message: string) => void,
 ): LandlockDomain | undefined {
   const landlock = landlockOf(config);
-  // A container without a process can't be started.
-  if (landlock === undefined || config.process === undefined) return undefined;
+  if (landlock === undefined) return undefined;
   if (process.noNewPrivileges !== true) {
     const pointer = "/process/noNewPrivileges";
     const message = `${pointer}: must be true, as the container has Landlock rules (${LANDLOCK_POINTER})`;
