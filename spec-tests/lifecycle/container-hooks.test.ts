@@ -1,6 +1,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { expect } from "vitest";
 import type { Hook } from "../harness/config.ts";
+import { mapNoRoot } from "../harness/host/user-namespace.ts";
 import { parseObject } from "../harness/json.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
@@ -102,6 +103,18 @@ spec(
     await container.delete("--force");
   },
   { both: START_DOES_NOT_WAIT },
+);
+
+spec(
+  "createContainer in a user namespace without root: runs as its first user and group",
+  `${CLAUSE}: in the container namespace`,
+  async (sandbox) => {
+    const container = sandbox.shell("sleep 1000", (config) => {
+      mapNoRoot(config);
+      config.hooks = { createContainer: [hostHook('test "$(id -u):$(id -g)" = 7:8')] };
+    });
+    await container.created();
+  },
 );
 
 spec(

@@ -5,7 +5,7 @@ import type { Config } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { running as runningIn } from "../harness/exec.ts";
 import { criuSpec, imagesIn } from "../harness/helpers/checkpoint.ts";
-import { mappedShell } from "../harness/host/user-namespace.ts";
+import { mapNoRoot, mappedShell } from "../harness/host/user-namespace.ts";
 import { parseObject } from "../harness/json.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
@@ -355,6 +355,14 @@ live(
     );
   },
 );
+
+live("devices add and remove in a user namespace without root: as in one with root", async (sandbox) => {
+  const container = await running(sandbox, mapNoRoot);
+  succeed("add", await devices(sandbox, "add", container, `${hostNode(sandbox)}:/dev/sub/added`));
+  expect(await access(container, "/dev/sub/added")).toBe("rw");
+  succeed("remove", await devices(sandbox, "remove", container, "/dev/sub/added"));
+  expect(await output(container, "ls /dev/sub")).toMatch(/No such file/);
+});
 
 live(
   "devices list: devices of every container, of the config, and added ones, with access",

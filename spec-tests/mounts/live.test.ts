@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import { type Config, type Mount, setNamespace, writableCgroup } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { running as runningIn } from "../harness/exec.ts";
-import { mappedShell } from "../harness/host/user-namespace.ts";
+import { mapNoRoot, mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
@@ -67,6 +67,15 @@ live("mounts add, a bind mount: running processes see it until it is removed", a
   expect(await output(container, "touch", "/mnt/new/x")).toMatch(/Read-only file system/);
   succeed("mounts remove", await mounts(sandbox, "remove", container, list));
   expect(await output(container, "ls", "/mnt/new")).toBe("");
+});
+
+live("mounts add and remove in a user namespace without root: mounted, and unmounted", async (sandbox) => {
+  const container = await running(sandbox, mapNoRoot);
+  const list: Mount[] = [{ destination: "/tmp", type: "tmpfs", source: "tmpfs" }];
+  succeed("mounts add", await mounts(sandbox, "add", container, list));
+  expect(await output(container, "stat", "-c", "%u:%g", "/tmp")).toBe("7:8\n");
+  succeed("mounts remove", await mounts(sandbox, "remove", container, list));
+  expect(await mountsOf(container)).not.toContain(" /tmp tmpfs ");
 });
 
 live("mounts add, a container that owns its cgroup: mounted", async (sandbox) => {

@@ -17,7 +17,7 @@ import { RuntsError } from "../errors.ts";
 import type { HostFacts, InitPlan, Namespaces } from "../plan/init-plan.ts";
 import { makeMounts } from "../plan/mounts/mounts.ts";
 import { mountRequests } from "../plan/mounts/requests.ts";
-import { becomeRootOf } from "../plan/namespaces.ts";
+import { becomeRootOf, rootIds } from "../plan/namespaces.ts";
 import { isAtOrBelow, openInRoot } from "../plan/rootfs-paths.ts";
 import { mountId } from "../plan/structs.ts";
 import { wantsIdMap } from "../spec/id-mapped-mount.ts";
@@ -164,7 +164,8 @@ function entering(program: Program, procfs: number, entered: Entered, options: L
   program.about("", "take the host's procfs");
   program.call("copy", [proc], { into: entered.hostProc });
   program.do("umask", [0]);
-  if (options.inUserNamespace) becomeRootOf(program, options.canSetGroups);
+  if (options.inUserNamespace)
+    becomeRootOf(program, options.canSetGroups, { ids: rootIds(options.config.linux ?? {}) });
   program.about("", "open the container's root directory");
   program.call("openat", [AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0], { into: entered.root });
   return program;

@@ -13,6 +13,16 @@ export function mapIds(config: Config): void {
   config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
 }
 
+/** A user namespace of the container's own that has no root: only user 7 and group 8, as which its program runs. */
+export function mapNoRoot(config: Config): void {
+  config.linux.namespaces.push({ type: "user" });
+  config.linux.uidMappings = [{ containerID: 7, hostID: 7, size: 1 }];
+  config.linux.gidMappings = [{ containerID: 8, hostID: 8, size: 1 }];
+  config.process.user = { uid: 7, gid: 8 };
+  // The group of its terminals is not mapped.
+  config.mounts = config.mounts.filter(({ type }) => type !== "devpts");
+}
+
 /** Gives the rootfs to the root of such a namespace. */
 export function giveToMappedRoot(container: Container): void {
   giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });

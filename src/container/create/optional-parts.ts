@@ -70,7 +70,7 @@ export function prepareOptionalFeatures(
     readonly allowed: AllowedAnnotations;
   },
 ): OptionalFeatures {
-  const { linux = {}, hooks = {}, mounts = [] } = config;
+  const { linux = {}, mounts = [] } = config;
   const { intelRdt } = linux;
   const namespaces = namespacesOf(config);
   checkSysctlNamespaces(linux, namespaces);
@@ -83,7 +83,7 @@ export function prepareOptionalFeatures(
       config.process === undefined
         ? undefined
         : landlockDomain(config, process, (message) => context.log.warn(message)),
-    hooks: createHooks(hooks, allowed, (message) => context.log.warn(message)),
+    hooks: createHooks(config, allowed, (message) => context.log.warn(message)),
     hasIdMappedMounts: mounts.some(wantsIdMap),
     // Not for a joined mount namespace: the runtime may see other sources than it has.
     opensCallersSources:

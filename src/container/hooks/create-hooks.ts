@@ -1,5 +1,6 @@
+import { rootIds } from "../../plan/namespaces.ts";
 import type { AllowedAnnotations } from "../../spec/annotations.ts";
-import type { Hooks } from "../../spec/types.ts";
+import type { Config } from "../../spec/types.ts";
 import { hookState, stateInside } from "../record/oci-state.ts";
 import type { SavedState } from "../record/saved-state.ts";
 import { checkHookOutput } from "./hook-output.ts";
@@ -15,7 +16,7 @@ export interface CreateHooks {
 
 /** Returns undefined if there are none. */
 export function createHooks(
-  hooks: Hooks,
+  { hooks = {}, linux = {} }: Config,
   output: AllowedAnnotations,
   warn: (message: string) => void,
 ): CreateHooks | undefined {
@@ -30,7 +31,8 @@ export function createHooks(
       const place = { cwd: state.bundle, output };
       runHooks("prestart", prestart, input, place);
       runHooks("createRuntime", createRuntime, input, place);
-      runHooks("createContainer", createContainer, stateInside(state), { ...place, container: state });
+      const container = { ...state, rootIds: rootIds(linux) };
+      runHooks("createContainer", createContainer, stateInside(state), { ...place, container });
     },
     poststop() {
       if (started === undefined) return;

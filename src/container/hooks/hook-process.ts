@@ -27,6 +27,8 @@ export interface HookContainer {
   /** Empty if it has none. */
   readonly cgroup: string;
   readonly ownUserNamespace: boolean;
+  /** Ids of the root of its user namespace. */
+  readonly rootIds: { readonly uid: number; readonly gid: number };
 }
 
 /** The place of a hook that runs with the rights of the runtime, or of the container's root. */
@@ -102,7 +104,8 @@ export function hookProcessIn({ cwd, container, output }: HookPlace): HookProces
       const program = channel.program();
       program.about("", `prepare the hook ${hook.path}`);
       takeStreams(program, stdio);
-      if (container?.ownUserNamespace === true) becomeRootOf(program, allowsSetgroups(container.pid));
+      if (container?.ownUserNamespace === true)
+        becomeRootOf(program, allowsSetgroups(container.pid), { ids: container.rootIds });
       program.do("chdir", [cwd]);
       channel.send(program);
       // Planned while the process does that.
