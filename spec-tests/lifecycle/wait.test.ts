@@ -192,6 +192,25 @@ spec(
 );
 
 spec(
+  "wait, its parent has not reaped it, by a caller who may not trace it: unknown, and the warning says so",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.shell("exit 6", (config) => {
+      config.process.user = { uid: 1000, gid: 1000 };
+    });
+    const subreaper = startUnderSubreaper(sandbox, container, { keepZombie: true });
+    expect(await subreaper.report()).toMatchObject({ parent: true });
+    const wrapper = ["setpriv", "--bounding-set", "-sys_ptrace", "--"];
+    const result = await sandbox.invoke(["wait", container.id], { wrapper });
+    expect(result).toMatchObject({ code: 3, stdout: "unknown\n" });
+    expect(result.stderr).toContain(" is unknown: its parent has not reaped the process yet, ");
+    subreaper.release();
+    expect(await subreaper.report()).toMatchObject({ exit: 6 });
+  },
+  NEITHER,
+);
+
+spec(
   "wait, stopped and reaped before: unknown, a warning that says why, exit 3; the codes of others are printed",
   CLAUSE,
   async (sandbox, context) => {

@@ -84,7 +84,11 @@ export class AwaitedContainer {
     if (this.pidfd === undefined) return { unknown: "its process had been reaped before" };
     const word = reapedStatus(this.pidfd);
     if (word !== undefined) return decodeStatus(word);
-    return { unknown: "its parent has reaped the process, and the kernel is older than Linux 6.15" };
+    const isReaped = processStat(this.#saved.pid)?.startTime !== this.#saved.startTime;
+    const reason = isReaped
+      ? "its parent has reaped the process, and the kernel is older than Linux 6.15"
+      : "its parent has not reaped the process yet, and until then only a caller who may trace it can read the code";
+    return { unknown: reason };
   }
 
   /** Notes a known end in the container's record. */

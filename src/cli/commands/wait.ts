@@ -16,7 +16,8 @@ export const waitCommand = defineCommand({
       "its start, a paused one through its resumption. There is no time limit: timeout(1) sets one.",
     "The exit code is noted in the container's record: `state` and `list --format json` show it as exitCode, and a later `wait` prints it again.",
     "Where nobody can tell the exit code, the line is `unknown`, a warning says why, and the exit status is 3. That is so if the process had been " +
-      "reaped before the first `wait`. Before Linux 6.15 the kernel tells the code only until the parent reaps the process.",
+      "reaped before the first `wait`, or if it is not reaped yet and the caller may not trace it. Before Linux 6.15 the kernel tells the code only " +
+      "until the parent reaps the process.",
   ],
   examples: [
     ["runts wait web", "print the exit code of web when it has stopped"],
