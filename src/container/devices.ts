@@ -325,8 +325,8 @@ function checkRules(
   if (cgroup === "") refuse(`container ${id} has no cgroup: without one it has no device rules`);
   if (hasDeviceRules(cgroup, rules)) return;
   refuse(
-    `another program has replaced the device rules of cgroup ${cgroupName(cgroup)}: a change would take away the devices that it has ` +
-      "added; update with a list of devices sets them anew",
+    `another program has replaced the device rules of cgroup ${cgroupName(cgroup)}, or another version of runts has made them: a change ` +
+      "would take away devices that the program has added; update with a list of devices sets the rules anew",
   );
 }
 
