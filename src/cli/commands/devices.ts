@@ -1,4 +1,4 @@
-import { addDevice, type DeviceEntry, listDevices, removeDevice } from "../../container/devices.ts";
+import type { DeviceEntry } from "../../container/devices.ts";
 import { RuntsError } from "../../errors.ts";
 import { defineCommand } from "../command.ts";
 import { UsageError } from "../options/usage-error.ts";
@@ -25,7 +25,8 @@ export const devicesCommand = defineCommand({
     ["runts devices remove web /dev/data", "by the path in the container"],
     ["runts devices list --format json web", "for programs"],
   ],
-  run(context, { positionals: [action, id, device], options: { format } }) {
+  async run(context, { positionals: [action, id, device], options: { format } }) {
+    const { addDevice, listDevices, removeDevice } = await import("../../container/devices.ts");
     if (action === "list") {
       if (device !== undefined) throw new UsageError("devices list takes no device", "devices");
       if (format !== "table" && format !== "json") throw new RuntsError("invalid format option");
