@@ -152,7 +152,7 @@ static void send_reply(struct reply *reply, u8 *body, const struct header *heade
 	struct msghdr message = { 0, 0, iov, 3, 0, 0, 0 };
 	while (iov[0].length + iov[1].length + iov[2].length > 0) {
 		i64 sent = syscall6(SYS_sendmsg, channel, (u64)&message, MSG_NOSIGNAL, 0, 0, 0);
-		if (sent <= 0) leave(EPROTO);
+		if (sent <= 0) leave(exit_code ? exit_code : EPROTO);
 		for (int i = 0; i < 3; i++) {
 			u64 part = (u64)sent < iov[i].length ? (u64)sent : iov[i].length;
 			iov[i].base = (u8 *)iov[i].base + part;
@@ -340,12 +340,15 @@ static void serve(void)
 		reply.ran = 0;
 		reply.error = failed ? ECANCELED : 0;
 		if (!failed) run_program(body, &header, &reply);
-		if (reply.error || !(header.flags & FLAG_QUIET)) send_reply(&reply, body, &header);
 		if (reply.error && (header.flags & FLAG_QUIET)) {
-			/* The other end may still send programs that find out why. 127 is a shell's code for a command that can't be executed. */
+			/*
+			 * The other end may still send programs that find out why. 127 is a shell's code for a command that can't be executed. It is set
+			 * before the reply, which can't be sent if the program has closed the channel.
+			 */
 			failed = 0;
 			exit_code = 127;
 		}
+		if (reply.error || !(header.flags & FLAG_QUIET)) send_reply(&reply, body, &header);
 		syscall6(SYS_munmap, (u64)body, size, 0, 0, 0, 0);
 	}
 }

@@ -6,9 +6,11 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   writeFileSync,
 } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { expectInitAlone, running } from "../harness/exec.ts";
@@ -88,6 +90,28 @@ spec(
       },
     });
     expect(result).toMatchObject({ code: 7, stdout: "ran\n", stderr: "" });
+  },
+  NOT_YET,
+);
+
+spec(
+  "exec --exec-wait-fifo, the executable is removed meanwhile: exit code 127",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await running(sandbox);
+    const fifo = fifoIn(sandbox);
+    const pidFile = sandbox.path("pid");
+    const program = join(container.rootfs, "vanishing");
+    writeFileSync(program, "#!/bin/sh\n", { mode: 0o755 });
+    const result = await container.exec(["/vanishing"], {
+      flags: ["--pid-file", pidFile, "--exec-wait-fifo", fifo],
+      whileRunning: async () => {
+        await expect.poll(() => existsSync(pidFile)).toBe(true);
+        rmSync(program);
+        expect(await readFile(fifo, "utf8")).toBe("0");
+      },
+    });
+    expect(result.code).toBe(127);
   },
   NOT_YET,
 );
