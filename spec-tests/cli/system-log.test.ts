@@ -36,9 +36,9 @@ function inNamespace(script: string, ...args: string[]): string[] {
 }
 
 /** Listens at the socket of the journal, or of syslog, in a mount namespace of the commands. */
-async function serviceAt(sandbox: Sandbox, place: string): Promise<PythonProgram> {
+async function serviceAt(sandbox: Sandbox, place: string, ...state: "full"[]): Promise<PythonProgram> {
   const socket = sandbox.path("service.sock");
-  const service = startPython(sandbox, "datagram-receiver.py", socket);
+  const service = startPython(sandbox, "datagram-receiver.py", socket, ...state);
   await service.next();
   sandbox.wrapper = inNamespace(`touch ${place}; mount --bind "$1" ${place}`, socket);
   return service;
@@ -167,6 +167,26 @@ for (const [log, place] of [
       expect(existsSync(sandbox.path(log))).toBe(false);
     },
     { crun: "loses the messages", runc: "makes a file of this name" },
+  );
+}
+
+for (const [log, place] of [
+  ["journald:web", JOURNAL],
+  ["syslog:web", "/dev/log"],
+] as const) {
+  spec(
+    `--log ${log} --log-level debug, the service's queue is full: create and start go on, without the entries`,
+    "promise: logging never holds up a command",
+    async (sandbox) => {
+      await serviceAt(sandbox, place, "full");
+      const container = sandbox.shell("echo ran");
+      const globals = ["--log", log, "--log-level", "debug"];
+      const created = await container.create({ globals, cwd: sandbox.directory, timeoutMs: 25_000 });
+      expect(created.code).toBe(0);
+      expect((await container.start()).code).toBe(0);
+      await expect.poll(() => container.printed()).toBe("ran");
+    },
+    { both: "waits for the service, or logs less" },
   );
 }
 

@@ -4,8 +4,10 @@ import {
   F_SEAL_SEAL,
   F_SEAL_SHRINK,
   F_SEAL_WRITE,
+  F_SETFL,
   MFD_ALLOW_SEALING,
   MFD_CLOEXEC,
+  O_NONBLOCK,
 } from "../../bindings/abi/fcntl.ts";
 import { oneLine } from "../../bindings/abi/printable.ts";
 import { cString, syscall } from "../../bindings/ffi/syscall.ts";
@@ -55,9 +57,12 @@ export function openSystemLog(given: string): SystemLog {
   };
 }
 
+/** An entry that the service has no room for at once is lost (EAGAIN): logging must not hold up a command, which may have a container's lock. */
 function connect(given: string, path: string): number {
   try {
-    return connectDatagram(path);
+    const socket = connectDatagram(path);
+    syscall("fcntl", [socket, F_SETFL, O_NONBLOCK], ["F_SETFL"]);
+    return socket;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new RuntsError(`open log: --log ${given}: no service listens at ${path}: ${reason}`, {
