@@ -95,8 +95,8 @@ export const recordOptions = {
 
 export const recordDescription =
   "With --seccomp-record, a seccomp profile is written once the container has ended, or by `delete` if the runtime does not wait for that. It " +
-  "allows the system calls that the container's processes have made, and those of exec. They are recorded by BPF, or, for a user without " +
-  "privileges and in the foreground only, by notifications, which are slow.";
+  "allows the system calls that the container's processes have made. They are recorded by BPF, which includes exec; or, for a user without " +
+  "privileges and in the foreground only, by notifications, which are slow and include neither exec nor the startContainer hooks.";
 
 /** The options of `create` and `run`. */
 export const createOptions = {
