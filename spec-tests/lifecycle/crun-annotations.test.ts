@@ -129,6 +129,29 @@ spec(
   { crun: "hooks hold the file itself", runc: IGNORED },
 );
 
+spec(
+  `startContainer hook whose output has a size of 1 TiB, ${STDOUT}: the host's file gets 1 MiB of it, and a line that says so`,
+  "promise: a container can't fill the host's disk",
+  async (sandbox) => {
+    const out = sandbox.path("out");
+    const container = sandbox.shell(
+      "true",
+      annotated({ [STDOUT]: out }, (config) => {
+        const script = "echo before; truncate -s 1099511627776 /proc/self/fd/1";
+        config.hooks = {
+          startContainer: [{ path: "/bin/sh", args: ["sh", "-c", script], env: ["PATH=/bin:/usr/bin"] }],
+        };
+      }),
+    );
+    await container.started({ ...allowing(STDOUT), timeoutMs: 30_000 });
+    const text = textOf(out);
+    const note = `\nrunts: the output of this hook is truncated: ${2 ** 40} bytes, of which the first ${2 ** 20} are kept\n`;
+    expect(text.slice(0, 7)).toBe("before\n");
+    expect(text.slice(2 ** 20)).toBe(note);
+  },
+  { crun: "hooks hold the file itself, and its disk space is used as they use it", runc: IGNORED },
+);
+
 const pathDeviations = byCase(
   {
     both: "opens whatever is there, or nothing",

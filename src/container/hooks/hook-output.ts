@@ -24,6 +24,12 @@ const KEYS = { stdout: "run.oci.hooks.stdout", stderr: "run.oci.hooks.stderr" } 
 /** Bytes that are copied at once. */
 const CHUNK = 64 * 1024;
 
+/**
+ * Bytes of one stream of one hook that are appended at most. A startContainer hook is a program of the rootfs, and ftruncate(2) gives its
+ * output any size at no cost: the host's file would grow by as much, while the container is locked.
+ */
+const MOST = 1024 * 1024;
+
 /** Opens the files, and makes those that are missing: a file that can't be written to is an error before a hook runs. */
 export function checkHookOutput(allowed: AllowedAnnotations): void {
   for (const key of Object.values(KEYS)) {
@@ -49,7 +55,10 @@ function append(path: string, key: string, from: number): void {
   if (size === 0) return;
   const to = openOutput(path, key);
   try {
-    onBehalfOf(annotationPointer(key), `append the hook's output to ${path}`, () => copy(from, to, size));
+    onBehalfOf(annotationPointer(key), `append the hook's output to ${path}`, () => {
+      copy(from, to, Math.min(size, MOST));
+      if (size > MOST) writeAll(to, new TextEncoder().encode(`\n${truncationNote(size)}\n`));
+    });
   } finally {
     closeSync(to);
   }
@@ -61,9 +70,17 @@ function copy(from: number, to: number, size: number): void {
   for (let position = 0; position < size; ) {
     const length = readSync(from, buffer, 0, Math.min(CHUNK, size - position), position);
     if (length === 0) return;
-    for (let written = 0; written < length; ) written += writeSync(to, buffer, written, length - written);
+    writeAll(to, buffer.subarray(0, length));
     position += length;
   }
+}
+
+function writeAll(to: number, bytes: Uint8Array): void {
+  for (let written = 0; written < bytes.length; ) written += writeSync(to, bytes, written);
+}
+
+function truncationNote(size: number): string {
+  return `runts: the output of this hook is truncated: ${size} bytes, of which the first ${MOST} are kept`;
 }
 
 /** A link in the last place may have been put there by somebody else, and a fifo or a device would hold the runtime up. */
