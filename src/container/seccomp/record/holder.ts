@@ -32,7 +32,7 @@ export type Holder = SavedProcess & RecordedMaps;
  * It is a stub of 2 KB in a session of its own, outside of the container and its cgroup, with none of the caller's descriptors. It waits
  * for the deletion of the container's directory, and so ends also if that is removed by any other means.
  */
-export function holdRecorder({ maps, link }: BpfRecorder, directory: string): Holder {
+export function holdRecorder({ maps, link }: Pick<BpfRecorder, "maps" | "link">, directory: string): Holder {
   const image = new OwnedDescriptor(openStubImage());
   const [ours, theirs] = channelPair();
   const channel = new StubChannel(ours);
@@ -48,7 +48,7 @@ export function holdRecorder({ maps, link }: BpfRecorder, directory: string): Ho
     stubsEnd.close();
     const numbers = becomeHolder(channel, [maps.calls, maps.values, link, deletion.number]);
     const [calls = -1, values = -1, , waited = -1] = numbers;
-    awaitDeletion(channel, waited, Math.max(...numbers));
+    awaitDeletion(channel, waited, numbers);
     return { pid, startTime: startTimeOf(pid), calls, values };
   } catch (error) {
     if (pid !== undefined) killAndReap(pid, "end the process that should have held the recording");
@@ -75,12 +75,11 @@ function becomeHolder(channel: StubChannel, descriptors: readonly number[]): rea
 }
 
 /** Makes the holder close all other descriptors, the channel included, and wait. Returns once they are closed. */
-function awaitDeletion(channel: StubChannel, deletion: number, last: number): void {
+function awaitDeletion(channel: StubChannel, deletion: number, kept: readonly number[]): void {
   const program = channel.program();
   program.quiet = true;
   program.about("", "hold the recording of system calls until the container is deleted");
-  program.do("close_range", [last + 1, 0xffffffff, 0]);
-  program.do("close_range", [0, FIRST_NUMBER - 1, 0]);
+  for (const [first, last] of rangesAround(kept)) program.do("close_range", [first, last, 0]);
   const event = data(new Uint8Array(64));
   program.do("read", [deletion, event, event.bytes.length]);
   channel.send(program);
@@ -89,4 +88,16 @@ function awaitDeletion(channel: StubChannel, deletion: number, last: number): vo
     operation: "seccomp-record",
     errno: "ETIMEDOUT",
   });
+}
+
+/**
+ * Returns the ranges of numbers outside of `kept`, the highest first, since the channel is in the lowest. What the caller's process has
+ * inherited may also lie between the kept ones: an engine waits for the end of such a pipe.
+ */
+function rangesAround(kept: readonly number[]): (readonly [first: number, last: number])[] {
+  const falling = kept.toSorted((a, b) => b - a);
+  const ranges = [0xffffffff, ...falling.map((number) => number - 1)].map(
+    (last, place) => [(falling[place] ?? -1) + 1, last] as const,
+  );
+  return ranges.filter(([first, last]) => first <= last);
 }
