@@ -8,6 +8,7 @@ import { addProgram } from "../harness/helpers/c-program.ts";
 import { openFilesOf, textOf } from "../harness/host/processes.ts";
 import { becomeUser, ownFolder, rootlessShell } from "../harness/host/user.ts";
 import { asObject, parseObject } from "../harness/json.ts";
+import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS, which } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
@@ -353,6 +354,33 @@ int main(void)
       expect(made(profileIn(file))).toContain("umask");
       withProfile(container, profileIn(file));
       expect((await container.run()).code).toBe(0);
+    },
+    ONLY_RUNTS,
+  );
+
+  spec(
+    "run with --keep and --seccomp-record, the recording can't begin: error, nothing left",
+    CLAUSE,
+    async (sandbox) => {
+      const container = plainShell(sandbox, "true", (config) => {
+        // A user who may have no cgroup gets none, if the config does not ask for it.
+        delete config.linux.cgroupsPath;
+        delete config.linux.resources;
+      });
+      const result = await container.run({
+        globals: ["--rootless", "true"],
+        flags: ["--keep", "--seccomp-record", sandbox.path("profile.json")],
+        wrapper: [
+          "unshare",
+          "--mount",
+          "sh",
+          "-c",
+          'mount -o remount,bind,ro /sys/fs/cgroup; exec "$@"',
+          "sh",
+        ],
+      });
+      expectRefusal(result, "--seccomp-record: the container has no cgroup");
+      expect(await sandbox.traces()).toEqual([]);
     },
     ONLY_RUNTS,
   );

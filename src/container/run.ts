@@ -54,6 +54,7 @@ async function run(
   );
   const agent = trace ?? recording?.agent;
   let foreground: Foreground | undefined;
+  let isKept = false;
   try {
     foreground = new Foreground(created.state.pid, terminal.relay());
     if (agent !== undefined) foreground.serve(agent);
@@ -65,16 +66,18 @@ async function run(
       agent,
       underInit: options.underInit ?? false,
     });
+    // One that was not started is deleted all the same.
+    isKept = options.keep;
     if (relay !== undefined) foreground.serve(relay);
     const exit = foreground.wait();
-    if (options.keep) noteExit(context, created.state, exit);
+    if (isKept) noteExit(context, created.state, exit);
     return exit.exitCode;
   } finally {
     foreground?.close();
     trace?.report();
     // Still held if the container was not started.
     created.lock?.release();
-    if (!options.keep) deleteContainer(context, options.id, { force: true, only: created.state });
+    if (!isKept) deleteContainer(context, options.id, { force: true, only: created.state });
   }
 }
 
