@@ -1,3 +1,5 @@
+import { mkdirSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
 import { becomeUser } from "../harness/host/user.ts";
 import { spec } from "../harness/spec.ts";
@@ -62,6 +64,29 @@ asBoth(
     }
   },
 );
+
+asBoth("a home and a state directory behind a link: are refused by their real paths", async (sandbox) => {
+  const cwd = workDirectory(sandbox);
+  mkdirSync(join(cwd, "real/home"), { recursive: true });
+  symlinkSync(join(cwd, "real"), join(cwd, "link"));
+  const home = await runSandbox(sandbox, ["--", "true"], {
+    cwd: join(cwd, "real/home"),
+    env: { HOME: join(cwd, "link/home") },
+  });
+  expect([home.code, home.stderr]).toEqual([125, expect.stringContaining("holds your home directory")]);
+  const write = await runSandbox(sandbox, ["--rw", "real", "--", "true"], {
+    env: { HOME: join(cwd, "link/home") },
+  });
+  expect([write.code, write.stderr]).toEqual([125, expect.stringContaining("it holds your home directory")]);
+  // Makes the state directory.
+  await runSandbox(sandbox, ["--", "true"]);
+  const link = sandbox.path("link-to-state");
+  symlinkSync(sandbox.root, link);
+  const state = await sandbox.invoke(["--root", link, "sandbox", "--ro", sandbox.root, "--", "true"], {
+    cwd,
+  });
+  expect([state.code, state.stderr]).toEqual([125, expect.stringContaining("the state of runts")]);
+});
 
 spec(
   "sandbox that holds the state directory of runts: is refused",

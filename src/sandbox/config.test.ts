@@ -165,6 +165,38 @@ describe("what a sandbox sees", () => {
   );
 });
 
+describe("a host whose /home is a link to /var/home", () => {
+  const realPath = (path: string) => {
+    if (path.endsWith("/runts")) throw new Error("ENOENT");
+    return path.replace(/^\/home(?=\/|$)/, "/var/home");
+  };
+
+  it.each([
+    ["HOME", { HOME: "/home/me" }],
+    ["passwd, since HOME is not set", { HOME: "" }],
+  ])("refuses the home by its real path, known by %s", (_, variables) => {
+    for (const cwd of ["/var/home/me", "/var/home"])
+      expect(() => planned({}, testHost({ cwd, realPath }, variables))).toThrow(
+        `the working directory ${cwd}: it holds your home directory`,
+      );
+    const host = testHost({ realPath }, variables);
+    expect(() => planned({ rw: ["/home/me"] }, host)).toThrow("it holds your home directory");
+    expect(() => planned({ rw: ["/home"] }, host)).toThrow("it is the host's own");
+    expect(() => planned({ rw: ["/home/me/work"] }, host)).not.toThrow();
+  });
+
+  it("refuses the sockets and the state of runts by their real paths, before the state is there", () => {
+    const surroundings = { ...SURROUNDINGS, stateRoot: "/home/me/state/runts" };
+    const host = testHost({ realPath }, { XDG_RUNTIME_DIR: "/home/me/run" });
+    for (const [path, words] of [
+      ["/home/me/state", "it holds the state of runts"],
+      ["/var/home/me/state", "it holds the state of runts"],
+      ["/var/home/me/run", "it holds sockets"],
+    ] as const)
+      expect(() => sandboxConfig({ args: ["true"], ro: [path] }, host, surroundings)).toThrow(words);
+  });
+});
+
 describe("--landlock", () => {
   it("repeats the rights of the mounts, and has no TCP without a network", () => {
     const rulesOf = (options: Partial<SandboxOptions>) => {

@@ -8,6 +8,8 @@ import {
   workingDirectory,
 } from "../../bindings/linux/own-process.ts";
 import { errorCode } from "../errors.ts";
+import { homeOf } from "../plan/process/passwd.ts";
+import { readRegularFile } from "../spec/regular-file.ts";
 
 /** Facts of the host and of the caller that a sandbox depends on. */
 export interface Host {
@@ -19,6 +21,8 @@ export interface Host {
   readonly variable: (name: string) => string | undefined;
   /** A variable that the runtime itself may use, such as HOME; undefined if it is not set or empty. */
   readonly own: (name: string) => string | undefined;
+  /** The caller's home by passwd(5); "/" if it is not known. */
+  readonly passwdHome: () => string;
   /** Kind of the file that a path leads to; undefined if it leads to none, or the caller can't see it. */
   readonly kindOf: (path: string) => "directory" | "file" | undefined;
   /** Target of a symbolic link; undefined for any other file. */
@@ -36,6 +40,7 @@ export function inspectHost(): Host {
     cwd: workingDirectory(),
     variable: callersVariable,
     own: (name) => environment(name) || undefined,
+    passwdHome: () => homeOf(orNone(() => readRegularFile("/etc/passwd"))?.toString() ?? "", effectiveUid()),
     kindOf,
     linkTarget: (path) => {
       const status = orNone(() => lstatSync(path));

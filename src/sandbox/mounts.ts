@@ -1,4 +1,4 @@
-import { absolutePath } from "../../bindings/linux/paths.ts";
+import { absolutePath, basename, dirname } from "../../bindings/linux/paths.ts";
 import { RuntsError } from "../errors.ts";
 import { isAtOrBelow } from "../plan/rootfs-paths.ts";
 import type { ConfigInput } from "../spec/config-input.ts";
@@ -114,6 +114,28 @@ interface Surroundings {
   readonly stateRoot: string;
 }
 
+/** Paths as given, and where their links lead: what is shown counts by its real path, and /home may be a link to /var/home. */
+function withReal(paths: readonly string[], host: Host): string[] {
+  const absolute = paths.filter((path) => path.startsWith("/")).map(absolutePath);
+  return absolute.flatMap((path) => [path, realAsFarAsKnown(path, host)]);
+}
+
+/** What isn't there yet, such as the state directory before its first use, will be where the links of its parent lead. */
+function realAsFarAsKnown(path: string, host: Host): string {
+  try {
+    return host.realPath(path);
+  } catch {
+    return path === "/" ? "/" : absolutePath(`${realAsFarAsKnown(dirname(path), host)}/${basename(path)}`);
+  }
+}
+
+/** The caller's home; that of passwd(5) if HOME names none. */
+function callersHomes(host: Host): string[] {
+  const given = host.own("HOME") ?? "";
+  const namesHome = given.startsWith("/") && absolutePath(given) !== "/";
+  return withReal([namesHome ? given : host.passwdHome()], host);
+}
+
 function givenMounts(given: SandboxOptions, around: Surroundings): GivenMount[] {
   const bind =
     (name: "ro" | "rw") =>
@@ -155,7 +177,8 @@ function givenMounts(given: SandboxOptions, around: Surroundings): GivenMount[] 
  * that work, such as the caller's home with its keys, has to be named.
  */
 function callersDirectory(given: readonly GivenMount[], around: Surroundings): GivenMount[] {
-  const { cwd } = around.host;
+  const { host, home } = around;
+  const { cwd } = host;
   const isShown = [...PROGRAMS, ...given.map(({ mount }) => mount.destination)].some((path) =>
     isAtOrBelow(cwd, path),
   );
@@ -163,42 +186,47 @@ function callersDirectory(given: readonly GivenMount[], around: Surroundings): G
   if (cwd === "/" || isShown) return [];
   const option = `the working directory ${cwd}`;
   const hint = "go to another one, or name one of the sandbox by --cwd, such as /tmp";
-  if (isAtOrBelow(around.home, cwd) || isAtOrBelow(around.host.own("HOME") ?? "/", cwd))
+  if ([home, ...callersHomes(host)].some((path) => isAtOrBelow(path, cwd)))
     throw refused(
       option,
       `it holds your home directory, and what is secret in it: ${hint}; --ro . shows it all the same`,
     );
-  if (OF_HOST.includes(cwd) || isAtOrBelow(cwd, "/etc"))
-    throw refused(option, `it is the host's: ${hint}; --ro . shows it all the same`);
+  if (isOfHost(cwd, host)) throw refused(option, `it is the host's: ${hint}; --ro . shows it all the same`);
   checkSource(option, cwd, "ro", around);
   return [{ mount: { destination: cwd, type: "bind", source: cwd, options: bindOptions("ro") }, option }];
 }
 
 /** Refuses sources by which the program would get at the host, or at the kernel's interfaces. Links count as what they lead to. */
 function checkSource(option: string, source: string, right: "ro" | "rw", around: Surroundings): void {
-  const { host, home, stateRoot } = around;
+  const { host, stateRoot } = around;
   const real = realPathOf(option, source, host);
-  const ownHome = host.own("HOME") ?? home;
-  const runtimeDirectory = host.own("XDG_RUNTIME_DIR") ?? "/run/user";
+  const runtimeDirectories = withReal([host.own("XDG_RUNTIME_DIR") ?? "/run/user"], host);
+  const sockets = withReal(SOCKETS, host);
   if (real === "/")
     throw refused(option, "it is the whole host: name the directories that the program needs");
   if (OF_KERNEL.some((path) => isAtOrBelow(real, path)))
     throw refused(option, "it is an interface of the host's kernel: the sandbox has its own /proc and /dev");
-  if (SOCKETS.includes(real) || isAtOrBelow(runtimeDirectory, real))
+  if (sockets.includes(real) || runtimeDirectories.some((path) => isAtOrBelow(path, real)))
     throw refused(
       option,
       "it holds sockets of other programs, which work through a read-only mount too: name the file",
     );
-  if (isAtOrBelow(real, stateRoot) || isAtOrBelow(stateRoot, real))
+  if (withReal([stateRoot], host).some((path) => isAtOrBelow(real, path) || isAtOrBelow(path, real)))
     throw refused(option, "it holds the state of runts, by which a program could leave its sandbox");
   if (right === "ro") return;
-  if (OF_HOST.includes(real) || isAtOrBelow(real, "/etc"))
+  if (isOfHost(real, host))
     throw refused(option, "it is the host's own: name a directory below that the program may change");
-  if (isAtOrBelow(ownHome, real))
+  if (callersHomes(host).some((path) => isAtOrBelow(path, real)))
     throw refused(
       option,
       "it holds your home directory: a program that writes there decides what you run next",
     );
+}
+
+function isOfHost(real: string, host: Host): boolean {
+  return (
+    withReal(OF_HOST, host).includes(real) || withReal(["/etc"], host).some((path) => isAtOrBelow(real, path))
+  );
 }
 
 function realPathOf(option: string, source: string, host: Host): string {

@@ -36,6 +36,7 @@ export function testHost(
     cwd: "/work",
     variable: (name) => all[name],
     own: (name) => all[name],
+    passwdHome: () => "/home/me",
     kindOf: (path) => (FILES[path] === undefined ? undefined : FILES[path] === "/" ? "directory" : "file"),
     linkTarget: (path) => (["", "/", undefined].includes(FILES[path]) ? undefined : FILES[path]),
     realPath: (path) => REAL[path] ?? path,
