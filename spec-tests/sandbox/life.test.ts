@@ -106,7 +106,11 @@ asBoth("--keep: the record stays until delete", async (sandbox) => {
   const { code, stderr } = await runSandbox(sandbox, ["--keep", "--", "true"]);
   const [, id = ""] = /^runts: kept (sandbox-[0-9a-f]+);/.exec(stderr) ?? [];
   expect(code).toBe(0);
-  expect(parseObject((await sandbox.invoke(["state", id])).stdout)).toMatchObject({ id, status: "stopped" });
+  const state = parseObject((await sandbox.invoke(["state", id])).stdout);
+  expect(state).toMatchObject({ id, status: "stopped", bundle: `${sandbox.root}/${id}` });
+  const report = await sandbox.invoke(["report", id]);
+  expect(report.code).toBe(0);
+  expect(report.stdout).not.toMatch(/would fail|\/root\/path: /);
   expect(await sandbox.invoke(["delete", id])).toMatchObject({ code: 0 });
 });
 

@@ -92,14 +92,16 @@ export function createLocked(
     if (options.makesRootfs === true) container.makeRootfs(mapped);
     const { config, env } = withNotifySocket(mapped, container.directory, warn);
     const namespaces = namespacesOf(config);
-    const rootfs = rootfsOf(config, options.makesRootfs === true ? container.directory : bundle);
+    // With a rootfs of its own, the container's directory has all that a bundle has.
+    const place = options.makesRootfs === true ? container.directory : bundle;
+    const rootfs = rootfsOf(config, place);
     const features = container.prepareFeatures(config, process, rootfs, allowed);
     const mapIds = idMapperFor(config.linux ?? {}, namespaces, caller);
     const keyring = options.noNewKeyring ? undefined : newKeyringName(options.id);
     const labels = execLabels(process, keyring !== undefined);
 
     // Record all that `delete --force` has to undo, before there is anything to undo.
-    container.record(config, { bundle, rootfs, ...(keyring !== undefined && { keyring }) });
+    container.record(config, { bundle: place, rootfs, ...(keyring !== undefined && { keyring }) });
 
     // Make the cgroup, and spawn init into it: the kernel clones it while its limits are set and its first program is planned.
     container.makeCgroup();

@@ -198,7 +198,10 @@ async function explainAnew(
 ): ReturnType<typeof explainContainer> {
   const { id, bundle, cgroup, scope } = saved;
   const hasScope = scope !== undefined;
-  const options = { id, bundle, configText, noPivot: false, noNewKeyring: false, preserveFds: 0 } as const;
+  // A sandbox is its own bundle.
+  const isSandbox = bundle === directory;
+  const given = { id, bundle, configText, makesRootfs: isSandbox, underInit: isSandbox } as const;
+  const options = { ...given, noPivot: false, noNewKeyring: false, preserveFds: 0 } as const;
   return explainContainer(
     { ...context, systemdCgroup: hasScope, noCgroup: cgroup === "" && !hasScope },
     { ...options, as: "root" },
