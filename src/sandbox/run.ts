@@ -47,8 +47,8 @@ export async function runSandbox(
     }),
   };
   const own = sandboxContext({ ...context, root }, planned, temporary !== undefined);
-  prepareStateRoot(own);
   try {
+    prepareStateRoot(own);
     const code = await runContainer(own, run);
     if (keep) writeStandardError(`runts: kept ${run.id}; runts --root ${root} delete ${run.id} removes it\n`);
     return deadline?.hasPassed === true ? TIMED_OUT : code;

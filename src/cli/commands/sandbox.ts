@@ -67,7 +67,8 @@ export const sandboxCommand = defineCommand({
   description: [
     "Runs a command in a container without image, bundle or root privileges. It sees the host's programs and libraries and the working directory, " +
       "read-only; a home, /tmp, /dev and /proc of its own; no network, no other process, and of the environment only PATH, HOME, TERM and LANG.",
-    "When it has ended, nothing is left. It ends with runts, even if runts is killed by SIGKILL.",
+    "When it has ended, nothing is left. It ends with runts, even if runts is killed by SIGKILL. Then the record of the stopped sandbox, and its cgroup " +
+      "if it has limits, stay until runts delete.",
   ],
   examples: [
     ["runts sandbox -- make test", "the working directory can be read, not written"],
