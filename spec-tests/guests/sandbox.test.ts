@@ -22,8 +22,11 @@ describeGuest(
            for time in $(seq 100); do grep -q . ${path}cgroup.procs 2>/dev/null && break; sleep 0.1; done
            cat ${files.join(" ")}; kill -TERM $runts; wait $runts; echo $?`,
         );
-        expect(seen.trim().split("\n")).toEqual(["67108864", "0", "50000 100000", "9", "143"]);
+        expect(seen.trim().split("\n")).toEqual(["67108864", "0", "50000 100000", "10", "143"]);
         expect((await cgroups()).trim()).toBe("0");
+        const single = ["sandbox", "--pids", "1", "--cwd", "/", "--", "sh", "-c"];
+        expect(await sandbox.invoke([...single, "exit 6"])).toMatchObject({ code: 6 });
+        expect((await sandbox.invoke([...single, "sleep 0 & exit 6"])).code).not.toBe(6);
         const forks = "for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done 2>&1; wait";
         const bomb = await sandbox.invoke(["sandbox", ...limits, "--", "sh", "-c", forks]);
         expect(bomb.code).not.toBe(0);

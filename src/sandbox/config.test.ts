@@ -74,7 +74,8 @@ describe("the config of a sandbox", () => {
     expect(config.linux?.resources).toEqual({
       memory: { limit: 4096, swap: 4096 },
       cpu: { quota: 50_000, period: 100_000 },
-      pids: { limit: 3 },
+      // Three and init.
+      pids: { limit: 4 },
     });
     expect(optionAt("/linux/resources/cpu/quota")).toBe("--cpus");
     expect(optionAt("/linux/resources")).toBe("--memory, --cpus, --pids");

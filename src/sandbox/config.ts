@@ -94,7 +94,8 @@ function resourcesOf({ memory, cpus, pids }: SandboxOptions): NonNullable<Linux[
     // The limit of memory and swap together is the same: nothing is swapped.
     ...(memory !== undefined && { memory: { limit: memory, swap: memory } }),
     ...(cpus !== undefined && { cpu: { quota: Math.round(cpus * period), period } }),
-    ...(pids !== undefined && { pids: { limit: pids } }),
+    // Init is one process more.
+    ...(pids !== undefined && { pids: { limit: pids + 1 } }),
   };
 }
 

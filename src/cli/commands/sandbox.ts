@@ -30,7 +30,7 @@ const options = {
   net: { type: "string", description: "none, or host for the host's network", default: "none" },
   memory: { type: "string", description: "most memory, swap included, in bytes or as in 512m" },
   cpus: { type: "string", description: "most CPU time, in CPUs, as in 1.5" },
-  pids: { type: "string", description: "most processes and threads" },
+  pids: { type: "string", description: "most processes and threads, without those of runts" },
   timeout: {
     type: "string",
     description: "end the program after a time such as 90s or 1h30m; exit code 124",
