@@ -17,14 +17,17 @@ typedef long i64;
 #if defined(__x86_64__)
 enum { SYS_mmap = 9, SYS_munmap = 11, SYS_sendmsg = 46, SYS_recvmsg = 47, SYS_exit_group = 231 };
 enum { SYS_rt_sigaction = 13, SYS_rt_sigprocmask = 14, SYS_clone = 56, SYS_wait4 = 61, SYS_kill = 62, SYS_rt_sigtimedwait = 128 };
+enum { SYS_read = 0, SYS_close = 3, SYS_pipe2 = 293 };
 #elif defined(__aarch64__)
 enum { SYS_mmap = 222, SYS_munmap = 215, SYS_sendmsg = 211, SYS_recvmsg = 212, SYS_exit_group = 94 };
 enum { SYS_rt_sigaction = 134, SYS_rt_sigprocmask = 135, SYS_clone = 220, SYS_wait4 = 260, SYS_kill = 129, SYS_rt_sigtimedwait = 137 };
+enum { SYS_read = 63, SYS_close = 57, SYS_pipe2 = 59 };
 #else
 #error "runts supports x86-64 and arm64"
 #endif
 
 enum { SYS_close_range = 436, SYS_openat2 = 437 }; /* the same numbers on all architectures */
+enum { O_CLOEXEC = 02000000 };
 enum { SIGCHLD = 17, SIG_BLOCK = 0, SIG_SETMASK = 2, WNOHANG = 1 };
 enum { MAX_ATTEMPTS = 1000 };
 enum { EAGAIN = 11, EINVAL = 22, EPROTO = 71, ETIMEDOUT = 110, ECANCELED = 125 };
@@ -256,16 +259,27 @@ static void reap(i64 child)
  * signals on to the child, and exits when the child does. The kernel drops signals to pid 1 that it has no handler for, but not blocked ones:
  * pid_namespaces(7), and sig_ignored() in kernel/signal.c. What the kernel sends by itself (SI_KERNEL, as by Ctrl-C at a terminal) is not
  * passed on: the child gets that, too.
+ *
+ * The child waits on a pipe until the parent has closed all its descriptors. Its program may have the parent's uid, and could take the
+ * parent's channel to the runtime by ptrace(2) or pidfd_getfd(2).
  */
 static i64 become_init(void)
 {
 	u64 all = ~0ul, mask;
 	struct sigaction dfl = { 0, 0, 0, 0 }, inherited;
+	u32 ends[2];
+	i64 error = syscall6(SYS_pipe2, (u64)ends, O_CLOEXEC, 0, 0, 0, 0);
+	if (error < 0) return error;
 	syscall6(SYS_rt_sigprocmask, SIG_BLOCK, (u64)&all, (u64)&mask, sizeof all, 0, 0);
 	/* Where SIGCHLD is ignored, the kernel reaps children, and their exit codes are lost. */
 	syscall6(SYS_rt_sigaction, SIGCHLD, (u64)&dfl, (u64)&inherited, sizeof all, 0, 0);
 	i64 child = syscall6(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
 	if (child <= 0) {
+		u8 byte;
+		syscall6(SYS_close, ends[1], 0, 0, 0, 0, 0);
+		/* The end of the pipe comes when the parent closes the other write end. */
+		if (child == 0) syscall6(SYS_read, ends[0], (u64)&byte, 1, 0, 0, 0);
+		syscall6(SYS_close, ends[0], 0, 0, 0, 0, 0);
 		syscall6(SYS_rt_sigaction, SIGCHLD, (u64)&inherited, 0, sizeof all, 0, 0);
 		syscall6(SYS_rt_sigprocmask, SIG_SETMASK, (u64)&mask, 0, sizeof all, 0, 0);
 		return child;

@@ -124,6 +124,16 @@ describeBuilds("stub", (bench) => {
       expect(await bench.stub.ended).toBe(143);
     });
 
+    test("init has closed all its descriptors before the child goes on", () => {
+      const program = bench.stub.channel.program();
+      program.do("init", []);
+      const directory = program.call("openat", [-1, `/proc/${bench.stub.pid}/fd`, 0, 0]);
+      program.do("getdents64", [directory, data(new Uint8Array(512)), 512]);
+      const { results, failure } = run(program);
+      // The entries "." and "..", of 24 bytes each.
+      expect([failure, results.at(-1)]).toEqual([undefined, 48]);
+    });
+
     test("copy takes constants and registers", () => {
       const program = bench.stub.channel.program();
       const value = program.call("copy", [2 ** 40]);

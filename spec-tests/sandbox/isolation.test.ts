@@ -87,7 +87,7 @@ asBoth(
   },
 );
 
-asBoth("denied system calls: mount, keyctl, and typing into a terminal", async (sandbox) => {
+asBoth("denied system calls: mount, setns, pidfd_getfd, and typing into a terminal", async (sandbox) => {
   const script = `python3 - <<'END'
 import ctypes, errno
 libc = ctypes.CDLL(None, use_errno=True)
@@ -98,12 +98,14 @@ refused("mount", b"none", b"/tmp", b"tmpfs", 0, None)
 refused("ioctl", 0, ctypes.c_ulong(0x5412), b"x")
 refused("ioctl", 0, ctypes.c_ulong(0x1_0000_5412), b"x")
 refused("setns", 0, 0)
+refused("syscall", 438, 0, 0, 0)
 END`;
   expect(await linesOf(sandbox, [], script)).toEqual([
     "mount -1 EPERM",
     "ioctl -1 EPERM",
     "ioctl -1 EPERM",
     "setns -1 EPERM",
+    "syscall -1 EPERM",
   ]);
 });
 

@@ -56,6 +56,8 @@ const DENIED = [
   ...["mbind", "migrate_pages", "move_pages", "set_mempolicy", "set_mempolicy_home_node"],
   // Comparison of kernel pointers (kcmp(2)).
   "kcmp",
+  // Descriptors of another process (pidfd_getfd(2)). Debuggers need ptrace(2), which reaches only processes of the sandbox.
+  "pidfd_getfd",
 ];
 
 const EPERM = 1;
