@@ -1,5 +1,4 @@
 import { rmSync } from "../../bindings/linux/directories.ts";
-import { effectiveUid, environment } from "../../bindings/linux/own-process.ts";
 import { randomNumber } from "../../bindings/linux/random.ts";
 import { windowSize } from "../../bindings/linux/terminal.ts";
 import type { GlobalOptions, RunOptions } from "../container/context.ts";
@@ -12,6 +11,7 @@ import { type SandboxConfig, sandboxConfig } from "./config.ts";
 import { Deadline } from "./deadline.ts";
 import { inspectHost } from "./host.ts";
 import type { SandboxOptions } from "./options.ts";
+import { hasUsualRoot } from "./usual-root.ts";
 
 /** timeout(1) */
 const TIMED_OUT = 124;
@@ -109,11 +109,6 @@ export function withOption(error: unknown, { optionAt }: SandboxConfig): unknown
 export function temporaryRoot(hasNamedRoot: boolean): string | undefined {
   if (hasNamedRoot || hasUsualRoot()) return undefined;
   return `/tmp/runts-sandbox-${randomNumber().toString(16)}`;
-}
-
-/** Whether this user has a state directory without naming one. */
-export function hasUsualRoot(): boolean {
-  return effectiveUid() === 0 || (environment("XDG_RUNTIME_DIR") ?? "") !== "";
 }
 
 /** The program sees a terminal if it would without a sandbox; output that goes to a file or a pipe stays there. */

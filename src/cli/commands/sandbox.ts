@@ -1,7 +1,8 @@
 import { stateRoot } from "../../container/record/state-root.ts";
 import { RuntsError } from "../../errors.ts";
 import type { SandboxOptions } from "../../sandbox/options.ts";
-import { hasUsualRoot, planSandbox, runSandbox, type SandboxRun } from "../../sandbox/run.ts";
+import type { SandboxRun } from "../../sandbox/run.ts";
+import { hasUsualRoot } from "../../sandbox/usual-root.ts";
 import { defineCommand } from "../command.ts";
 import { parseGoDuration } from "../options/go-duration.ts";
 import type { OptionTable, OptionValues } from "../options/option.ts";
@@ -87,6 +88,7 @@ export const sandboxCommand = defineCommand({
     ["127", "the command was not found"],
   ],
   async run(context, { positionals, options }) {
+    const { planSandbox, runSandbox } = await import("../../sandbox/run.ts");
     const given = sandboxOptionsFrom(positionals, options);
     const run = sandboxRunFrom(options);
     if (options["print-config"]) {
