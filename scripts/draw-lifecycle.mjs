@@ -11,7 +11,7 @@ const file = join(import.meta.dirname, "../docs/lifecycle.svg");
 const actors = {
   engine: { x: 96, name: "container engine", about: "or a shell, or your program" },
   runts: { x: 340, name: "runts", about: "one process for each command" },
-  stub: { x: 580, name: "stub", about: "2 KB of machine code" },
+  stub: { x: 580, name: "stub", about: "3 KB of machine code" },
   init: { x: 800, name: "init", about: "clone of the stub, pid 1" },
 };
 

@@ -284,8 +284,13 @@ static i64 become_init(void)
 		syscall6(SYS_rt_sigprocmask, SIG_SETMASK, (u64)&mask, 0, sizeof all, 0, 0);
 		return child;
 	}
-	/* The end of the child's pipes, and of its channel, is not to wait for this process. */
-	syscall6(SYS_close_range, 0, ~0u, 0, 0, 0, 0);
+	/*
+	 * The end of the child's pipes, and of its channel, is not to wait for this process. The end that the child waits for is closed last:
+	 * close_range(2) goes from the lowest to the highest. It is not 0, since the other end is lower.
+	 */
+	syscall6(SYS_close_range, 0, ends[1] - 1, 0, 0, 0, 0);
+	syscall6(SYS_close_range, ends[1] + 1, ~0u, 0, 0, 0, 0);
+	syscall6(SYS_close, ends[1], 0, 0, 0, 0, 0);
 	for (;;) {
 		struct siginfo info;
 		i64 signal = syscall6(SYS_rt_sigtimedwait, (u64)&all, (u64)&info, 0, sizeof all, 0, 0);

@@ -35,7 +35,7 @@ export type Measured = { readonly milliseconds: readonly number[] } | { readonly
 
 /** How long this host takes for what `create` does, which slow-judgement.ts judges, and the settings that matter. */
 export interface Slowness {
-  /** fork and execve of a program of 2 KB. */
+  /** fork and execve of a program of less than 3 KB. */
   readonly spawn: Measured;
   /** One grace period of RCU: the kernel waits until all processors have passed through their readers. */
   readonly gracePeriod: Measured;

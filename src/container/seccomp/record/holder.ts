@@ -29,7 +29,7 @@ export type Holder = SavedProcess & RecordedMaps;
 
 /**
  * Leaves a recording to a process of its own, which holds its descriptors until the container is deleted: `delete` takes them from there.
- * It is a stub of 2 KB in a session of its own, outside of the container and its cgroup, with none of the caller's descriptors. It waits
+ * It is a stub of less than 3 KB in a session of its own, outside of the container and its cgroup, with none of the caller's descriptors. It waits
  * for the deletion of the container's directory, and so ends also if that is removed by any other means.
  */
 export function holdRecorder({ maps, link }: Pick<BpfRecorder, "maps" | "link">, directory: string): Holder {
