@@ -75,6 +75,11 @@ export class Scene {
   async startSleeping(): Promise<void> {
     await this.succeed(this.createArgs(true));
     await this.succeed(["start", ID]);
+    await this.noteSleeping();
+  }
+
+  /** Notes what is there beside the sleeping container, which later changes are compared with. */
+  async noteSleeping(): Promise<void> {
     const { programs } = await this.host.init(ID);
     this.#asleep = { ...(await this.host.look()), programs };
   }

@@ -106,7 +106,14 @@ async function step(scene: Scene, command: Command, fault: Fault): Promise<Outco
 /** Brings the container to the state that the command needs. Returns the process to kill if the container's init is to die. */
 async function begin(scene: Scene, command: Command, fault: Fault): Promise<number | undefined> {
   if (command.begin === "created") await scene.create();
-  if (command.begin === "asleep" && !scene.isAsleep) await scene.startSleeping();
+  if (command.begin === "asleep" && !scene.isAsleep) {
+    await scene.startSleeping();
+    // The command completes what a failed one did in part: its result is the state to compare with.
+    if (command.mends === true) {
+      await scene.succeed(command.args(scene));
+      await scene.noteSleeping();
+    }
+  }
   if (command.prepare !== undefined) await scene.succeed(command.prepare(scene));
   const isVictim = fault.mode === "kill-stub" && command.begin !== "nothing" && !command.lasts;
   return isVictim ? (await scene.host.init(ID)).pid : undefined;
