@@ -1,14 +1,13 @@
 import { PR_SET_CHILD_SUBREAPER } from "../../bindings/abi/prctl.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
 import type { GlobalOptions, RunOptions } from "./context.ts";
-import { type Created, createLocked } from "./create.ts";
+import { createLocked } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
 import { noteExit } from "./record/note-exit.ts";
 import type { Recording } from "./seccomp/record/recording.ts";
 import { SeccompTrace } from "./seccomp/trace.ts";
-import { type StartOptions, startContainer } from "./start.ts";
+import { startContainer } from "./start.ts";
 import { Foreground, foregroundTerminal, holdForwardedSignals } from "./stdio/foreground.ts";
-import type { NotifyRelay } from "./stdio/notify-socket.ts";
 
 /**
  * Creates and starts a container. In the foreground it waits for the end of init, passing signals on, deletes the container and
@@ -35,11 +34,7 @@ async function run(
   recording: Recording | undefined,
 ): Promise<number> {
   if (options.detach) {
-    const created = createLocked(context, options);
-    await startOrDelete(context, created, {
-      notify: "until ready",
-      prepare: recording && (() => recording.hold(created)),
-    });
+    await runDetached(context, options, recording);
     return 0;
   }
   if (!options.noSubreaper)
@@ -61,10 +56,11 @@ async function run(
     if (options.serve !== undefined) foreground.serve(options.serve(created.state.pid));
     recording?.follow(created);
     // A service in the foreground stays its manager's main process, and passes on what the container says of its state.
-    const relay = await startOrDelete(context, created, {
+    const relay = await startContainer(context, options.id, {
       notify: "by caller",
       agent,
       underInit: options.underInit ?? false,
+      created,
     });
     // One that was not started is deleted all the same.
     isKept = options.keep;
@@ -81,19 +77,22 @@ async function run(
   }
 }
 
-/** Deletes the container if its start fails: the caller never had one, and would not delete it. `prepare` may change its record before. */
-async function startOrDelete(
+/** Deletes the container if its start fails: the caller never had one, and would not delete it. */
+async function runDetached(
   context: GlobalOptions,
-  created: Created,
-  { prepare, ...options }: StartOptions & { readonly prepare?: (() => Created) | undefined },
-): Promise<NotifyRelay | undefined> {
-  const { state } = created;
+  options: RunOptions,
+  recording: Recording | undefined,
+): Promise<void> {
+  const created = createLocked(context, options);
   try {
-    return await startContainer(context, state.id, { ...options, created: prepare?.() ?? created });
+    await startContainer(context, options.id, {
+      notify: "until ready",
+      created: recording?.hold(created) ?? created,
+    });
   } catch (error) {
-    // Still held if `prepare` has failed.
+    // Still held if the recording has failed.
     created.lock?.release();
-    deleteContainer(context, state.id, { force: true, only: state });
+    deleteContainer(context, options.id, { force: true, only: created.state });
     throw error;
   }
 }
