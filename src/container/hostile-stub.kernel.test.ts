@@ -140,7 +140,7 @@ function exec(spawned: (pid: number) => void): void {
       attributes: undefined,
       landlock: undefined,
       start: { keepFds: 0, gaps: [], inheritedNofile: undefined, seccomp: undefined },
-      inUserNamespace: false,
+      userNamespaceRoot: undefined,
       consoleSocket: undefined,
       chooseCpus: undefined,
     };

@@ -165,7 +165,7 @@ function entering(program: Program, procfs: number, entered: Entered, options: L
   program.call("copy", [proc], { into: entered.hostProc });
   program.do("umask", [0]);
   if (options.inUserNamespace)
-    becomeRootOf(program, options.canSetGroups, { ids: rootIds(options.config.linux ?? {}) });
+    becomeRootOf(program, rootIds(options.config.linux ?? {}), { setsGroups: options.canSetGroups });
   program.about("", "open the container's root directory");
   program.call("openat", [AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0], { into: entered.root });
   return program;

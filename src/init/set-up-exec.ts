@@ -1,13 +1,14 @@
 import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import type { Program } from "../../bindings/stub/program.ts";
-import { becomeRootOf, resetCpuAffinity } from "../plan/namespaces.ts";
+import { becomeRootOf, type RootIds, resetCpuAffinity } from "../plan/namespaces.ts";
 import { openTerminal } from "../plan/process/console.ts";
 import { setsGroups } from "../plan/process/credentials.ts";
 import { type PlannedProcess, type ProcessOptions, planProcess } from "./prepare-process.ts";
 import type { Session } from "./session.ts";
 
 export interface ExecPlanOptions extends ProcessOptions {
-  readonly inUserNamespace: boolean;
+  /** Root of the container's user namespace; undefined if it has none of its own. */
+  readonly userNamespaceRoot: RootIds | undefined;
   /** The process opens a terminal, and sends the master to this socket. */
   readonly consoleSocket: number | undefined;
   /** Chooses the CPUs; absent if all that the cgroup allows may be used. */
@@ -20,9 +21,8 @@ export function planExec(session: Session, options: ExecPlanOptions): PlannedPro
   (options.chooseCpus ?? resetCpuAffinity)(program);
   program.about("", "clear the umask for the set-up");
   program.do("umask", [0]);
-  // EINVAL: the user namespace has no root, only the ids of its processes.
-  if (options.inUserNamespace)
-    becomeRootOf(program, setsGroups(options.credentials), { tolerate: ["EINVAL"] });
+  if (options.userNamespaceRoot !== undefined)
+    becomeRootOf(program, options.userNamespaceRoot, { setsGroups: setsGroups(options.credentials) });
   program.about("", "open the container's root directory");
   const root = program.call("openat", [AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0]);
   const { consoleSocket } = options;

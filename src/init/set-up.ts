@@ -150,10 +150,9 @@ export function planMounts(
   openBindSources(program, requests);
   const hostNull = openNullForMasks(session, plan);
   if (hasNamespace(plan.namespaces, "user")) {
-    const isNew = plan.namespaces.created.has("user");
-    becomeRootOf(program, setsGroups(options.credentials), {
-      staysDumpable: options.staysDumpable && isNew,
-      ...(isNew && { ids: rootIds(plan.config.linux ?? {}) }),
+    becomeRootOf(program, rootIds(plan.config.linux ?? {}), {
+      setsGroups: setsGroups(options.credentials),
+      staysDumpable: options.staysDumpable && plan.namespaces.created.has("user"),
     });
   }
   unshareAsRoot(program, plan);

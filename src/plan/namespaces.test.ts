@@ -24,7 +24,7 @@ describe("becomeRootOf", () => {
     ["sets dumpable for a caller that needs it", true, 1],
   ])("%s right after the change of user, at which the kernel may reset the flag", (_, stays, value) => {
     const { program } = testPlan({});
-    becomeRootOf(program, true, { staysDumpable: stays });
+    becomeRootOf(program, { uid: 0, gid: 0 }, { setsGroups: true, staysDumpable: stays });
     expect(summary(program.operations)).toEqual(["setgroups", "setresgid", "setresuid", "prctl"]);
     expect(only(program, "prctl")[0]?.args).toEqual([PR_SET_DUMPABLE, value, 0, 0, 0]);
   });

@@ -26,25 +26,25 @@ import { setDumpable } from "./process/credentials.ts";
 
 /** Namespaces, and settings of the kernel that belong to them, except mounts and sysctls. */
 
-/** How to become root of a user namespace. */
-interface RootOptions {
-  readonly staysDumpable?: boolean;
-  /** Ids of its root; 0 when absent. */
-  readonly ids?: { readonly uid: number; readonly gid: number };
-  /** Errors that leave the ids as they are. */
-  readonly tolerate?: readonly string[];
+/** Ids of the owner of what is made in a user namespace: rootIds. */
+export interface RootIds {
+  readonly uid: number;
+  readonly gid: number;
 }
 
 /**
  * Becomes root of the user namespace, so that everything made in the rootfs from here on belongs to it: the caller's user ID may have no
  * mapping there. Host paths are opened before, with the caller's permissions.
  */
-export function becomeRootOf(program: Program, setsGroups: boolean, options: RootOptions = {}): void {
-  const { staysDumpable = false, ids: { uid, gid } = { uid: 0, gid: 0 }, tolerate = [] } = options;
+export function becomeRootOf(
+  program: Program,
+  { uid, gid }: RootIds,
+  { setsGroups, staysDumpable = false }: { readonly setsGroups: boolean; readonly staysDumpable?: boolean },
+): void {
   program.about("/linux/uidMappings", "become root in the user namespace");
   if (setsGroups) program.do("setgroups", [0, 0]);
-  program.do("setresgid", [gid, gid, gid], { tolerate });
-  program.do("setresuid", [uid, uid, uid], { tolerate });
+  program.do("setresgid", [gid, gid, gid]);
+  program.do("setresuid", [uid, uid, uid]);
   setDumpable(program, staysDumpable);
 }
 
@@ -52,10 +52,7 @@ export function becomeRootOf(program: Program, setsGroups: boolean, options: Roo
  * The ids that own what is made in a new user namespace: 0 or, if that is not mapped, the first id that is. A process has all capabilities
  * in its new user namespace, whatever its ids are: user_namespaces(7).
  */
-export function rootIds({ uidMappings = [], gidMappings = [] }: Linux): {
-  readonly uid: number;
-  readonly gid: number;
-} {
+export function rootIds({ uidMappings = [], gidMappings = [] }: Linux): RootIds {
   const first = (mappings: readonly IdMapping[]) =>
     outerId(0, mappings) === undefined ? (mappings[0]?.containerID ?? 0) : 0;
   return { uid: first(uidMappings), gid: first(gidMappings) };

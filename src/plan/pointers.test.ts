@@ -136,7 +136,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   const requests = mountRequests(plan);
   openBindSources(program, requests);
   const { fd } = openHostNull(program);
-  if (hasNamespace(plan.namespaces, "user")) becomeRootOf(program, true);
+  if (hasNamespace(plan.namespaces, "user")) becomeRootOf(program, { uid: 0, gid: 0 }, { setsGroups: true });
   for (const step of [unshareAsRoot, bringLoopbackUp, attachRootfs]) step(program, plan);
   makeMounts(program, plan, requests, []);
   makeDevices(program, plan, requests);

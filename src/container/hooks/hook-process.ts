@@ -10,7 +10,7 @@ import { allowsSetgroups } from "../../init/id-mappings.ts";
 import { receiveReply } from "../../init/run-program.ts";
 import type { PendingProcess } from "../../init/spawn-process.ts";
 import { takeStreams } from "../../init/standard-streams.ts";
-import { becomeRootOf } from "../../plan/namespaces.ts";
+import { becomeRootOf, type RootIds } from "../../plan/namespaces.ts";
 import { execProgram } from "../../plan/process/exec.ts";
 import type { AllowedAnnotations } from "../../spec/annotations.ts";
 import type { Hook } from "../../spec/types.ts";
@@ -28,7 +28,7 @@ export interface HookContainer {
   readonly cgroup: string;
   readonly ownUserNamespace: boolean;
   /** Ids of the root of its user namespace. */
-  readonly rootIds: { readonly uid: number; readonly gid: number };
+  readonly rootIds: RootIds;
 }
 
 /** The place of a hook that runs with the rights of the runtime, or of the container's root. */
@@ -105,7 +105,7 @@ export function hookProcessIn({ cwd, container, output }: HookPlace): HookProces
       program.about("", `prepare the hook ${hook.path}`);
       takeStreams(program, stdio);
       if (container?.ownUserNamespace === true)
-        becomeRootOf(program, allowsSetgroups(container.pid), { ids: container.rootIds });
+        becomeRootOf(program, container.rootIds, { setsGroups: allowsSetgroups(container.pid) });
       program.do("chdir", [cwd]);
       channel.send(program);
       // Planned while the process does that.

@@ -12,7 +12,7 @@ import { Session } from "../../init/session.ts";
 import { type ExecPlanOptions, planExec } from "../../init/set-up-exec.ts";
 import type { PendingProcess } from "../../init/spawn-process.ts";
 import { hasNamespace, namespacesOf } from "../../plan/init-plan.ts";
-import { joinSessionKeyring } from "../../plan/namespaces.ts";
+import { joinSessionKeyring, type RootIds, rootIds } from "../../plan/namespaces.ts";
 import { type CredentialOptions, narrowCapabilities } from "../../plan/process/credentials.ts";
 import type { DescriptorRange, SeccompFilter, WaitFifo } from "../../plan/process/exec.ts";
 import type { LandlockDomain } from "../../plan/process/landlock.ts";
@@ -62,7 +62,7 @@ interface ProcessSetup
 export class ContainerJoiner {
   readonly request: JoinRequest;
   readonly #ownMountNamespace: boolean;
-  readonly #ownUserNamespace: boolean;
+  readonly #userNamespaceRoot: RootIds | undefined;
   /** CLONE_NEW* of the namespaces to join. */
   readonly #flags: number;
   readonly #seccomp: SeccompFilter | undefined;
@@ -83,7 +83,7 @@ export class ContainerJoiner {
     const ownUserNamespace = hasNamespace(namespaces, "user");
     this.request = request;
     this.#ownMountNamespace = hasNamespace(namespaces, "mount");
-    this.#ownUserNamespace = ownUserNamespace;
+    this.#userNamespaceRoot = ownUserNamespace ? rootIds(config.linux ?? {}) : undefined;
     this.#seccomp = compileFilter(context, config, caller, {
       allowed: saved.allowedAnnotations,
       isNew: false,
@@ -172,7 +172,7 @@ export class ContainerJoiner {
       attributes: this.#attributes,
       landlock: this.#landlock,
       start: { keepFds, gaps, inheritedNofile: inheritedNofile(), seccomp: this.#seccomp },
-      inUserNamespace: this.#ownUserNamespace,
+      userNamespaceRoot: this.#userNamespaceRoot,
     };
     const session = new Session(pending);
     // While the stub clones itself.
