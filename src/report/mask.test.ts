@@ -27,6 +27,15 @@ describe("maskedToken", () => {
     });
   });
 
+  it("hides a value in the place of an environment", () => {
+    const config = { process: { env: "A=secret" }, annotations: ["secret", 1], hooks: { env: 2 } };
+    expect(JSON.parse(shown(config))).toEqual({
+      process: { env: MASK },
+      annotations: [MASK, MASK],
+      hooks: { env: MASK },
+    });
+  });
+
   it("writes escaped text anew, in which maskFor finds secrets", () => {
     const [, , , token] = tokensOf('{"hostname":"\\u0061b\\"c"}');
     expect(token && maskedToken(token)).toBe('"ab\\"c"');
@@ -66,6 +75,16 @@ describe("maskFor", () => {
     expect(masked({ process: { env: ["A=prefix-1", "B=prefix-1-and-more"] } }, "prefix-1-and-more")).toBe(
       MASK,
     );
+  });
+
+  it("finds a value with half of a surrogate pair, as JSON has it and as the kernel gets it", () => {
+    const lone = { process: { env: ["KEY=abc\ud800def", "LIST"] } };
+    for (const text of ["abc\ud800def", "abc\ufffddef", String.raw`abc\ud800def`])
+      expect(masked(lone, `<${text}>`)).toBe(`<${MASK}>`);
+  });
+
+  it("finds a value in the place of an environment", () => {
+    expect(masked({ process: { env: "abc123def" } }, "x abc123def y")).toBe(`x ${MASK} y`);
   });
 
   it("changes nothing for a config without secrets", () => {

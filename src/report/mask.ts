@@ -28,12 +28,9 @@ const LEAST_SOUGHT = 6;
 /** Characters. A shorter value is only found as a whole word. */
 const LEAST_WITHIN_WORDS = 8;
 
-/** Whether the value at a pointer of a config is hidden. */
-export function isSecretPlace(pointer: string): boolean {
-  return pointer
-    .split("/")
-    .slice(1, -1)
-    .some((token) => SECRET_MEMBER.test(token));
+/** Whether the value at a pointer of a config is hidden: it is in such a member or, in a config with errors, in the place of one. */
+function isSecretPlace(pointer: string): boolean {
+  return pointer.split("/").some((token) => SECRET_MEMBER.test(token));
 }
 
 /**
@@ -108,16 +105,18 @@ function secretArguments(tokens: readonly Token[]): string[] {
 
 /**
  * The ways in which a text may appear: as it is; in the notation of strace(1), which is that of JSON; in JSON within that, as the state that a
- * hook reads; in a message of one line; and without the quotes of a string of systemd's, `org.systemd.property.*`.
+ * hook reads; in a message of one line; and without the quotes of a string of systemd's, `org.systemd.property.*`. What the kernel gets is
+ * UTF-8, which has no half of a surrogate pair.
  */
 function formsOf(text: string): ReadonlySet<string> {
   const escaped = (part: string) => JSON.stringify(part).slice(1, -1);
+  const utf8 = Buffer.from(text).toString();
   const line = oneLine(text);
   const [, , unquoted = text] = /^(['"])(.{6,})\1$/s.exec(text) ?? [];
   return new Set([
     text,
-    escaped(text),
-    escaped(escaped(text)),
+    utf8,
+    ...[text, utf8].flatMap((form) => [escaped(form), escaped(escaped(form))]),
     line,
     escaped(line),
     unquoted,
