@@ -68,6 +68,23 @@ describe("report", () => {
   );
 
   spec(
+    "report of a container whose create allowed an annotation: has no error about it",
+    CLAUSE,
+    async (sandbox) => {
+      const annotation = "run.oci.hooks.stdout";
+      const container = sandbox.shell("exec sleep 100", (config) => {
+        config.annotations = { [annotation]: sandbox.path("output") };
+      });
+      await container.created({ globals: [`--allow-annotation=${annotation}`] });
+      const page = await report(sandbox, container.id);
+      expect(page.includes("--allow-annotation")).toBe(false);
+      expect(page.includes("would fail")).toBe(false);
+      expect(await report(sandbox, "--bundle", container.bundle)).toContain("--allow-annotation");
+    },
+    PEERS,
+  );
+
+  spec(
     "report: has the config, the findings, each operation, and links only to what is on the page",
     CLAUSE,
     async (sandbox) => {

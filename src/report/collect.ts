@@ -59,8 +59,9 @@ export async function collectBundle(
 }
 
 /** Collects the facts of a container in any state. It may change or end meanwhile: then some are missing. */
-export async function collectContainer(context: GlobalOptions, id: string): Promise<Report> {
-  const { directory, saved } = readSavedState(context.root, id);
+export async function collectContainer(given: GlobalOptions, id: string): Promise<Report> {
+  const { directory, saved } = readSavedState(given.root, id);
+  const context = contextOfCreate(given, saved);
   const path = savedConfigPath(context.root, id);
   const bytes = readRegularFile(path);
   const problems = new Problems();
@@ -189,6 +190,20 @@ function namespaceNumbers(pid: number): ReadonlyMap<string, string> {
   return new Map(numbers);
 }
 
+/** The options that a container was created with, as far as its record tells. */
+function contextOfCreate(
+  context: GlobalOptions,
+  { cgroup, scope, allowedAnnotations }: SavedState,
+): GlobalOptions {
+  const hasScope = scope !== undefined;
+  return {
+    ...context,
+    systemdCgroup: hasScope,
+    noCgroup: cgroup === "" && !hasScope,
+    allowedAnnotations: Object.keys(allowedAnnotations ?? {}),
+  };
+}
+
 /** Explains the create of a container that is there: in the simulation, its directory and its cgroup are removed first. */
 async function explainAnew(
   context: GlobalOptions,
@@ -196,22 +211,17 @@ async function explainAnew(
   saved: SavedState,
   configText: Uint8Array,
 ): ReturnType<typeof explainContainer> {
-  const { id, bundle, cgroup, scope } = saved;
-  const hasScope = scope !== undefined;
+  const { id, bundle, cgroup } = saved;
   // A sandbox is its own bundle.
   const isSandbox = bundle === directory;
   const given = { id, bundle, configText, makesRootfs: isSandbox, underInit: isSandbox } as const;
   const options = { ...given, noPivot: false, noNewKeyring: false, preserveFds: 0 } as const;
-  return explainContainer(
-    { ...context, systemdCgroup: hasScope, noCgroup: cgroup === "" && !hasScope },
-    { ...options, as: "root" },
-    () => {
-      prepareStateRoot(context);
-      withPurpose("", UNDO, () => {
-        for (const made of [directory, ...(cgroup === "" ? [] : [cgroup])]) removeInSimulation(made);
-      });
-    },
-  );
+  return explainContainer(context, { ...options, as: "root" }, () => {
+    prepareStateRoot(context);
+    withPurpose("", UNDO, () => {
+      for (const made of [directory, ...(cgroup === "" ? [] : [cgroup])]) removeInSimulation(made);
+    });
+  });
 }
 
 /** A stopped container may have no cgroup any more. */
