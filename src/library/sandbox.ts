@@ -1,12 +1,9 @@
-import { SIGKILL, SIGTERM } from "../../bindings/abi/signal.ts";
 import { rmSync } from "../../bindings/linux/directories.ts";
-import { closeSync } from "../../bindings/linux/files.ts";
-import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { createContainer } from "../container/create.ts";
 import { deleteContainer } from "../container/delete.ts";
 import type { SavedState } from "../container/record/saved-state.ts";
 import { startContainer } from "../container/start.ts";
-import { GRACE_MS } from "../sandbox/deadline.ts";
+import { Deadline } from "../sandbox/deadline.ts";
 import type { SandboxOptions as Wishes } from "../sandbox/options.ts";
 import { planSandbox, sandboxContext, sandboxOptions, temporaryRoot, withOption } from "../sandbox/run.ts";
 import {
@@ -54,14 +51,15 @@ export async function sandbox(options: SandboxOptions): Promise<SandboxResult> {
     }
     const { stdout, stderr } = streams.handOver();
     const output = Promise.all([textOf(stdout), textOf(stderr)]);
-    const timer = new Timer(saved.pid, options.timeoutMs);
+    const { timeoutMs } = options;
+    const timer = timeoutMs === undefined ? undefined : new DeadlineTimer(new Deadline(saved.pid, timeoutMs));
     try {
       await startContainer(own, created.id, { notify: "by nobody", underInit: true });
       const exit = await exitOf(saved.pid);
       const [out, err] = await output;
-      return { ...exit, stdout: out, stderr: err, timedOut: timer.hasPassed };
+      return { ...exit, stdout: out, stderr: err, timedOut: timer?.deadline.hasPassed === true };
     } finally {
-      timer.close();
+      timer?.close();
       deleteContainer(own, created.id, { force: true, only: saved });
       reapInit(saved);
     }
@@ -70,29 +68,27 @@ export async function sandbox(options: SandboxOptions): Promise<SandboxResult> {
   }
 }
 
-/** Ends a sandbox when its time is up. */
-class Timer {
-  readonly #pidfd: number;
+/** Lets the deadline act whenever it is due, beside what else this program does. */
+class DeadlineTimer {
+  readonly deadline: Deadline;
   #timer: { cancel(): void } | undefined;
-  hasPassed = false;
 
-  constructor(pid: number, timeoutMs: number | undefined) {
-    this.#pidfd = pidfdOpen(pid) ?? -1;
-    if (timeoutMs !== undefined) this.#wait(timeoutMs, SIGTERM);
+  constructor(deadline: Deadline) {
+    this.deadline = deadline;
+    this.#wait();
   }
 
-  #wait(ms: number, signal: number): void {
-    const { elapsed, cancel } = after(ms);
+  #wait(): void {
+    const { elapsed, cancel } = after(this.deadline.remainingMs);
     this.#timer = { cancel };
     void elapsed.then(() => {
-      this.hasPassed = true;
-      pidfdSendSignal(this.#pidfd, signal);
-      if (signal === SIGTERM) this.#wait(GRACE_MS, SIGKILL);
+      this.deadline.forward();
+      this.#wait();
     });
   }
 
   close(): void {
     this.#timer?.cancel();
-    closeSync(this.#pidfd);
+    this.deadline.close();
   }
 }

@@ -5,7 +5,7 @@ import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import type { Awaited, EventSource } from "../container/stdio/foreground.ts";
 
 /** Time that a program has after SIGTERM, to end by itself. */
-export const GRACE_MS = 5_000;
+const GRACE_MS = 5_000;
 
 /** Ends a sandbox when its time is up: by SIGTERM to its program, and then by SIGKILL to all of it. */
 export class Deadline implements EventSource {
@@ -22,8 +22,13 @@ export class Deadline implements EventSource {
     return this.#hasPassed;
   }
 
+  /** Whole milliseconds until `forward` has something to do. */
+  get remainingMs(): number {
+    return Math.max(0, Math.ceil(this.#next - performance.now()));
+  }
+
   awaited(): Awaited {
-    return { descriptors: [], timeoutMs: Math.max(0, Math.ceil(this.#next - performance.now())) };
+    return { descriptors: [], timeoutMs: this.remainingMs };
   }
 
   forward(): void {
