@@ -67,7 +67,12 @@ function becomeOlder(folder) {
     process.stdout.write(
       `commit ${OLDEST} is not in the history: present sources stand in for those of 0.1.0\n`,
     );
-    replace(folder, STATE, "{ ...state, formatVersion: formatOf(state), writtenBy: version }", "state");
+    replace(
+      folder,
+      STATE,
+      "JSON.stringify(record)",
+      "JSON.stringify({ ...record, formatVersion: undefined, writtenBy: undefined })",
+    );
   }
   setVersion(folder, "0.1.0");
 }
@@ -76,7 +81,7 @@ function becomeOlder(folder) {
 function becomeNewer(folder) {
   setVersion(folder, "1.1.0");
   replace(folder, STATE, "const NEWEST_FORMAT = 2;", "const NEWEST_FORMAT = 3;");
-  replace(folder, STATE, "return devices.length > 0 ? 2 : 1;", "return 3;");
+  replace(folder, STATE, "(state.devices?.length ?? 0) > 0 ? NEWEST_FORMAT : 1", "NEWEST_FORMAT");
 }
 
 /** Makes the packages of a changed copy of the sources in `output`. */

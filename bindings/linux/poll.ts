@@ -6,6 +6,7 @@ export const POLLIN = 1;
 const POLLPRI = 2;
 const POLLOUT = 4;
 const POLLERR = 8;
+const ANY_RESULT = 0xffff;
 
 /**
  * Waits until a descriptor is readable, at most `timeoutMs` whole milliseconds; returns whether it is. A pidfd becomes readable when its
@@ -34,7 +35,7 @@ export function waitReady(
   for (const fd of readable) poll.set([fd, POLLIN], 2 * index++);
   for (const fd of writable) poll.set([fd, POLLOUT], 2 * index++);
   waitFor(poll, timeoutMs);
-  return descriptorsOf(poll, hasResult);
+  return descriptorsWith(poll, ANY_RESULT);
 }
 
 /** Descriptors that poll(2) has returned. */
@@ -57,11 +58,8 @@ export function waitNotified(
     [...readable.map((fd) => [fd, POLLIN]), ...notifying.map((fd) => [fd, POLLPRI])].flat(),
   );
   waitFor(poll, timeoutMs);
-  const failed = descriptorsOf(
-    poll,
-    (events, fd) => ((events >>> 16) & POLLERR) !== 0 && notifying.includes(fd),
-  );
-  return { ready: descriptorsOf(poll, hasResult).filter((fd) => !failed.includes(fd)), failed };
+  const failed = descriptorsWith(poll, POLLERR).filter((fd) => notifying.includes(fd));
+  return { ready: descriptorsWith(poll, ANY_RESULT).filter((fd) => !failed.includes(fd)), failed };
 }
 
 /**
@@ -81,24 +79,21 @@ function waitFor(poll: Int32Array, timeoutMs: number | undefined): void {
   for (;;) {
     const result = trySyscall("ppoll", new Uint8Array(poll.buffer), poll.length / 2, timeout, null, 8);
     if (result === -EINTR) continue;
-    if (result < 0) throw new SyscallError("ppoll", errnoName(-result), descriptorsOf(poll).map(String));
+    if (result < 0)
+      throw new SyscallError("ppoll", errnoName(-result), [...poll.filter(isDescriptor)].map(String));
     return;
   }
 }
 
-function hasResult(events: number): boolean {
-  return events >>> 16 !== 0;
+function isDescriptor(_word: number, index: number): boolean {
+  return index % 2 === 0;
 }
 
-function descriptorsOf(
-  poll: Int32Array,
-  isMeant = (_events: number, _fd: number): boolean => true,
-): number[] {
+/** The descriptors that have one of these results. */
+function descriptorsWith(poll: Int32Array, results: number): number[] {
   const fds: number[] = [];
-  for (let word = 0; word < poll.length; word += 2) {
-    const fd = poll[word] ?? -1;
-    if (isMeant(poll[word + 1] ?? 0, fd)) fds.push(fd);
-  }
+  for (let word = 0; word < poll.length; word += 2)
+    if ((((poll[word + 1] ?? 0) >>> 16) & results) !== 0) fds.push(poll[word] ?? -1);
   return fds;
 }
 

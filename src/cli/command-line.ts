@@ -3,7 +3,7 @@ import { exitCodeOf, RuntsError } from "../errors.ts";
 import { openLog, writeStandardError } from "../log.ts";
 import { versionText } from "../version.ts";
 import type { Command, Invocation } from "./command.ts";
-import { contextFrom, openLogFrom, systemLogFrom } from "./context.ts";
+import { contextFrom, openLogFrom, SYSTEM_LOG, systemLogAt } from "./context.ts";
 import { parseArguments } from "./options/arguments.ts";
 import { globalOptions } from "./options/global-options.ts";
 import { UsageError } from "./options/usage-error.ts";
@@ -21,7 +21,8 @@ export async function runCommandLine(argv: readonly string[], commands: readonly
   try {
     const { options: globals, positionals, help } = parseArguments(argv, { options: globalOptions });
     debug = globals.debug || globals["log-level"] === "debug";
-    const systemLog = await systemLogFrom(globals);
+    const { log: target } = globals;
+    const systemLog = target !== undefined && SYSTEM_LOG.test(target) ? await systemLogAt(target) : undefined;
     log = openLogFrom(globals, systemLog);
     if (globals.version) {
       writeOutput(versionText());

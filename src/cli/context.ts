@@ -23,9 +23,11 @@ function logFile(given: string | undefined): string | undefined {
   return given?.startsWith("file:") === true ? given.slice("file:".length) : given;
 }
 
-/** Opens the service that `--log` names, such as `journald:ID`; undefined for a file. Its module is loaded on demand. */
-export async function systemLogFrom({ log = "" }: GlobalValues): Promise<SystemLog | undefined> {
-  if (!/^(journald|syslog):/.test(log)) return undefined;
+/** Matches a value of `--log` that names a service instead of a file. */
+export const SYSTEM_LOG = /^(journald|syslog):/;
+
+/** Opens the service that a value of `--log` names. Its module is loaded on demand. */
+export async function systemLogAt(log: string): Promise<SystemLog> {
   const { openSystemLog } = await import("./system-log.ts");
   return openSystemLog(log);
 }
@@ -40,6 +42,8 @@ export function contextFrom(globals: GlobalValues, log: Log, usesState: boolean)
   const named = globals.root;
   const root = usesState ? stateRoot(named) : (named ?? "/run/runts");
   const criu = globals.criu;
+  const allowedAnnotations = globals["allow-annotation"];
+  for (const key of allowedAnnotations) checkAnnotationToAllow(key);
   return {
     root,
     ...(named !== undefined && { hasNamedRoot: true }),
@@ -47,17 +51,15 @@ export function contextFrom(globals: GlobalValues, log: Log, usesState: boolean)
     noCgroup,
     systemdCgroup,
     log,
-    allowedAnnotations: annotationsToAllow(globals["allow-annotation"]),
+    allowedAnnotations,
     // A name without a slash is looked up in PATH.
     ...(criu !== undefined && { criu: criu.includes("/") ? absolutePath(criu) : criu }),
   };
 }
 
-function annotationsToAllow(keys: readonly string[]): readonly string[] {
-  for (const key of keys)
-    if (!isAnnotationToAllow(key))
-      throw new UsageError(`--allow-annotation ${key}: must be one of ${ANNOTATIONS_TO_ALLOW.join(", ")}`);
-  return keys;
+function checkAnnotationToAllow(key: string): void {
+  if (!isAnnotationToAllow(key))
+    throw new UsageError(`--allow-annotation ${key}: must be one of ${ANNOTATIONS_TO_ALLOW.join(", ")}`);
 }
 
 function rootlessMode(globals: GlobalValues): GlobalOptions["rootless"] {

@@ -13,8 +13,8 @@ import type { ProfileFormat } from "./profile-formats.ts";
 interface Profiled {
   readonly command: string;
   readonly container: string;
-  /** Absolute path of the container's config. */
-  readonly config?: string;
+  /** Returns the absolute path of the container's config. */
+  readonly config?: () => string;
   /** Exit code of a failure of the runtime itself; 1 when absent. */
   readonly failureCode?: number;
 }
@@ -48,7 +48,7 @@ export async function withProfile(
     throw error;
   } finally {
     const recording = profile.finish(outcome);
-    await save({ ...recording, ...(config !== undefined && { config }) }, path, format);
+    await save({ ...recording, ...(config !== undefined && { config: config() }) }, path, format);
   }
 }
 

@@ -80,7 +80,8 @@ export function createLocked(
   const { config: read, bytes, bundle } = readConfig(options);
   const mapped = mappedConfig(warn, options.changeConfig?.(read) ?? read, caller);
   const process = processOrDefault(mapped);
-  const allowed = allowedAnnotations(mapped, context.allowedAnnotations ?? []);
+  const allowed =
+    mapped.annotations === undefined ? {} : allowedAnnotations(mapped, context.allowedAnnotations ?? []);
   const receivers = connectReceivers(process, { ...options, allowed }, openTerminal);
   const { terminal, pidfd, close: closeReceivers } = receivers;
   const container = new NewContainer(context, options.id, mapped.linux ?? {}, caller);
@@ -274,7 +275,8 @@ function adoptInit(container: NewContainer, process: Process, pid: number): void
   cgroup.enter(pid);
   applyHostLimits(pid, process, caller);
   features.resctrl?.enter(pid);
-  if (cgroup.ofContainer !== undefined) features.delegate?.(cgroup.ofContainer, pid);
+  if (features.delegate !== undefined && cgroup.ofContainer !== undefined)
+    features.delegate(cgroup.ofContainer, pid);
   container.changeRecord({ pid, startTime: startTimeOf(pid) });
   // If this process is killed once init has its last program, `delete` finds init by its cgroup or, without one, by the record alone.
   if (cgroup.directory === undefined) container.writeRecord();

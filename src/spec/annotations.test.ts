@@ -3,7 +3,6 @@ import {
   ANNOTATIONS_TO_ALLOW,
   allowedAnnotations,
   annotationProblems,
-  cgroupBelow,
   DELEGATE_CGROUP,
   SUBGROUP,
 } from "./annotations.ts";
@@ -52,12 +51,10 @@ describe("annotationProblems", () => {
   test.each(["a", "a/b", "..a", "container", `${"x/".repeat(127)}x`])("takes the cgroup %j", (path) => {
     const config = annotated({ [SUBGROUP]: path });
     expect(annotationProblems(config, [])).toEqual([]);
-    expect(cgroupBelow(config, SUBGROUP)).toBe(path);
   });
 
   test("takes an empty cgroup for none", () => {
     expect(annotationProblems(annotated({ [SUBGROUP]: "" }), [])).toEqual([]);
-    expect(cgroupBelow(annotated({ [SUBGROUP]: "" }), SUBGROUP)).toBeUndefined();
   });
 
   test("refuses what runts doesn't have, whatever is allowed", () => {

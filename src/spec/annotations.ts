@@ -92,8 +92,7 @@ function isPathBelow(path: string): boolean {
 
 /** Throws for an annotation that runts refuses, or that the caller has not allowed. Returns those that the caller has. */
 export function allowedAnnotations(config: Config, allowed: readonly string[]): AllowedAnnotations {
-  const { annotations } = config;
-  if (annotations === undefined) return {};
+  const { annotations = {} } = config;
   const [problem] = annotationProblems(config, allowed);
   if (problem !== undefined) {
     const { pointer, message } = problem;
@@ -105,12 +104,4 @@ export function allowedAnnotations(config: Config, allowed: readonly string[]): 
     if (value !== undefined) found[key] = value;
   }
   return found;
-}
-
-/** The path of a cgroup below the container's, as one of the two annotations gives it; undefined for none. */
-export function cgroupBelow(
-  { annotations }: Config,
-  key: typeof SUBGROUP | typeof DELEGATE_CGROUP,
-): string | undefined {
-  return annotations?.[key] || undefined;
 }

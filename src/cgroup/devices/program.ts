@@ -47,6 +47,12 @@ const ACCESS = 3;
 const MAJOR = 4;
 const MINOR = 5;
 const CONTEXT = 1;
+const [TYPE_CONTEXT, MAJOR_CONTEXT, MINOR_CONTEXT, ACCESS_TYPE] = [
+  registers(TYPE, CONTEXT),
+  registers(MAJOR, CONTEXT),
+  registers(MINOR, CONTEXT),
+  registers(ACCESS, TYPE),
+];
 
 const LONGEST_ENTRY = 7;
 /** Jump offsets are signed 16-bit numbers, and one jump skips all entries of a type. */
@@ -74,12 +80,12 @@ export function compileDeviceRules(rules: readonly DeviceMatch[]): Uint8Array<Ar
   }
   const program: BpfProgram = [];
   // u32 access_type, (access << 16) | type; u32 major; u32 minor.
-  emit(program, LDXW, registers(TYPE, CONTEXT), 0, 0);
-  emit(program, MOV_X, registers(ACCESS, TYPE), 0, 0);
+  emit(program, LDXW, TYPE_CONTEXT, 0, 0);
+  emit(program, MOV_X, ACCESS_TYPE, 0, 0);
   emit(program, AND_K, TYPE, 0, 0xffff);
   emit(program, RSH_K, ACCESS, 0, 16);
-  emit(program, LDXW, registers(MAJOR, CONTEXT), 4, 0);
-  emit(program, LDXW, registers(MINOR, CONTEXT), 8, 0);
+  emit(program, LDXW, MAJOR_CONTEXT, 4, 0);
+  emit(program, LDXW, MINOR_CONTEXT, 8, 0);
   const toBlocks = emit(program, JNE_K, TYPE, 0, DEV_CHAR);
   for (const entry of chars) emitEntry(program, entry);
   landHere(program, toBlocks);

@@ -1,6 +1,6 @@
 import { existsSync } from "../../../bindings/linux/files.ts";
 import { RuntsError } from "../../errors.ts";
-import { annotationPointer, cgroupBelow, DELEGATE_CGROUP, SUBGROUP } from "../../spec/annotations.ts";
+import { annotationPointer, DELEGATE_CGROUP, SUBGROUP } from "../../spec/annotations.ts";
 import type { Config, DeviceRule, LinuxResources } from "../../spec/types.ts";
 import { frozenError, neededControllers } from "../create.ts";
 import { CGROUP_MOUNT, cgroupName, tryReadCgroupFile } from "../files.ts";
@@ -56,15 +56,14 @@ export class ContainerScope {
       ...resourceProperties(planResources(resources)),
       ...oomProperties(resources),
     ];
-    const subgroup = cgroupBelow(config, SUBGROUP);
-    const delegated = cgroupBelow(config, DELEGATE_CGROUP);
-    const below = [subgroup, delegated].filter((path) => path !== undefined).join("/");
+    const { [SUBGROUP]: subgroup = "", [DELEGATE_CGROUP]: delegated = "" } = config.annotations ?? {};
+    const below = [subgroup, delegated].filter((path) => path !== "").join("/");
     this.saved = { unit, manager: kind, ...(below !== "" && { subgroup: below }) };
     const mount = findCgroupMount();
     this.#manager = new Manager(kind);
     try {
       this.directory = `${mount}${this.#manager.controlGroup()}${sliceDirectory(slice)}/${unit}`;
-      this.ofInit = subgroup === undefined ? this.directory : `${this.directory}/${subgroup}`;
+      this.ofInit = subgroup === "" ? this.directory : `${this.directory}/${subgroup}`;
     } catch (error) {
       this.close();
       throw error;

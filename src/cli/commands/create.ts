@@ -36,7 +36,7 @@ export const createCommand = defineCommand({
     const given = createOptionsFrom(id, options);
     const record = recordOptionsFrom("create", options);
     prepareStateRoot(context);
-    return withProfile({ command: "create", container: id, config: configPath(given) }, options, () => {
+    return withProfile({ command: "create", container: id, config: () => configPath(given) }, options, () => {
       if (record !== undefined) return createRecorded(context, given, record);
       createContainer(context, given);
       return 0;

@@ -75,7 +75,7 @@ export const execCommand = defineCommand({
   ],
   run(context, { positionals: [id, ...command], options }) {
     const given = execOptionsFrom(id, command, options);
-    const config = savedConfigPath(context.root, id);
+    const config = () => savedConfigPath(context.root, id);
     const profiled = { command: "exec", container: id, config, failureCode: FAILURE_CODE };
     return withProfile(profiled, options, () => runExec(context, given, options.detach));
   },

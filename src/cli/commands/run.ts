@@ -53,8 +53,10 @@ export const runCommand = defineCommand({
   run(context, args) {
     const given = runOptionsFrom(args.positionals[0], args.options);
     prepareStateRoot(context);
-    return withProfile({ command: "run", container: given.id, config: configPath(given) }, args.options, () =>
-      runContainer(context, given),
+    return withProfile(
+      { command: "run", container: given.id, config: () => configPath(given) },
+      args.options,
+      () => runContainer(context, given),
     );
   },
 });

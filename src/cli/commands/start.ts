@@ -16,7 +16,7 @@ export const startCommand = defineCommand({
   examples: [["runts start web", "after `runts create web`"]],
   run(context, { positionals: [id], options }) {
     return withProfile(
-      { command: "start", container: id, config: savedConfigPath(context.root, id) },
+      { command: "start", container: id, config: () => savedConfigPath(context.root, id) },
       options,
       async () => {
         await startContainer(context, id, { notify: "until ready" });

@@ -9,10 +9,11 @@ import type { SeccompFilter } from "../../plan/process/exec.ts";
 import type { LandlockDomain } from "../../plan/process/landlock.ts";
 import { ContainerGroups } from "../../resctrl/group.ts";
 import { findResctrl } from "../../resctrl/mount.ts";
-import { type AllowedAnnotations, cgroupBelow, DELEGATE_CGROUP } from "../../spec/annotations.ts";
+import { type AllowedAnnotations, DELEGATE_CGROUP } from "../../spec/annotations.ts";
 import { isBind } from "../../spec/bind-mount.ts";
 import { wantsIdMap } from "../../spec/id-mapped-mount.ts";
 import { pointerToken } from "../../spec/json/scanner.ts";
+import { LANDLOCK_ANNOTATION } from "../../spec/landlock.ts";
 import { namespaceFile } from "../../spec/namespaces.ts";
 import { sysctlNamespace } from "../../spec/rules/sysctl.ts";
 import type { Config, Linux, Process } from "../../spec/types.ts";
@@ -79,7 +80,7 @@ export function prepareOptionalFeatures(
     attributes: taskAttributes(process, linux, caller, ownUserNamespace),
     // A container without a process can't be started. Each exec has a process of its own, and gets the rules.
     landlock:
-      config.process === undefined
+      config.process === undefined || config.annotations?.[LANDLOCK_ANNOTATION] === undefined
         ? undefined
         : landlockDomain(config, process, (message) => context.log.warn(message)),
     hooks: createHooks(config, allowed, (message) => context.log.warn(message)),
@@ -91,7 +92,7 @@ export function prepareOptionalFeatures(
     netDevices: netDevicesOf(linux, rootless),
     resctrl: intelRdt === undefined ? undefined : new ContainerGroups(findResctrl(), id, intelRdt),
     hostMount: mountsForCaller(config, namespaces) ? hostMountOf(rootfs) : undefined,
-    delegatedCgroup: cgroupBelow(config, DELEGATE_CGROUP),
+    delegatedCgroup: config.annotations?.[DELEGATE_CGROUP] || undefined,
     delegate: delegationTo(config, namespaces, process, rootless),
     // Last: it is a connection, which nobody would close if another part failed.
     scope: context.systemdCgroup === true ? new ContainerScope(config, id, managerOf(caller)) : undefined,

@@ -17,6 +17,7 @@ import { type CredentialOptions, narrowCapabilities } from "../../plan/process/c
 import type { DescriptorRange, SeccompFilter, WaitFifo } from "../../plan/process/exec.ts";
 import type { LandlockDomain } from "../../plan/process/landlock.ts";
 import { joinGroups } from "../../resctrl/group.ts";
+import { LANDLOCK_ANNOTATION } from "../../spec/landlock.ts";
 import type { Config, Process } from "../../spec/types.ts";
 import { type Caller, inheritedNofile } from "../caller/caller.ts";
 import { applyHostLimits, credentialOptions } from "../caller/credentials.ts";
@@ -89,7 +90,8 @@ export class ContainerJoiner {
       isNew: false,
     });
     this.#attributes = taskAttributes(process, config.linux ?? {}, caller, ownUserNamespace);
-    this.#landlock = landlockDomain(config, process, warn);
+    if (config.annotations?.[LANDLOCK_ANNOTATION] !== undefined)
+      this.#landlock = landlockDomain(config, process, warn);
     this.#flags = differingNamespaces(saved.pid);
     const container = {
       ownUserNamespace,

@@ -24,10 +24,6 @@ import type { ExitStatus } from "../process/exit-status.ts";
  */
 const NEWEST_FORMAT = 2;
 
-function formatOf({ devices = [] }: SavedState): number {
-  return devices.length > 0 ? 2 : 1;
-}
-
 /**
  * The record of a container. Its directory, `ROOT/ID`, has mode 0711 and holds:
  * - `state.json`: this record. It is first written before anything else is made, so that `delete --force` knows what to remove
@@ -185,7 +181,8 @@ export function startSocketPath(directory: string): string {
 export function writeState(directory: string, state: SavedState): void {
   const temporary = `${directory}/state.json.new`;
   withPurpose("", "write the state record, by which delete can undo everything", () => {
-    const record = { ...state, formatVersion: formatOf(state), writtenBy: version };
+    const formatVersion = (state.devices?.length ?? 0) > 0 ? NEWEST_FORMAT : 1;
+    const record = { ...state, formatVersion, writtenBy: version };
     writeFileSync(temporary, JSON.stringify(record), { mode: 0o600 });
     renameSync(temporary, `${directory}/state.json`);
   });

@@ -30,7 +30,9 @@ export function connectReceivers(
 ): Receivers {
   const terminal = terminalReceiver(process, consoleSocket, openTerminal);
   try {
-    const pidfd = pidfdReceiver(pidfdSocket, allowed["run.oci.pidfd_receiver"]);
+    const annotated = allowed["run.oci.pidfd_receiver"];
+    const wantsPidfd = pidfdSocket !== undefined || annotated !== undefined;
+    const pidfd = wantsPidfd ? pidfdReceiver(pidfdSocket, annotated) : undefined;
     return {
       terminal,
       pidfd,
@@ -81,11 +83,7 @@ export function terminalReceiver(
 }
 
 /** Those who wait for a pidfd: the one that the command line names, and the one that an annotation names. */
-function pidfdReceiver(
-  option: string | undefined,
-  annotation: string | undefined,
-): PidfdReceiver | undefined {
-  if (option === undefined && annotation === undefined) return undefined;
+function pidfdReceiver(option: string | undefined, annotation: string | undefined): PidfdReceiver {
   const receivers: PidfdReceiver[] = [];
   const close = () => {
     for (const receiver of receivers) receiver.close();
