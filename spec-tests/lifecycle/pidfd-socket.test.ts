@@ -1,12 +1,21 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { expectInitAlone, running } from "../harness/exec.ts";
+import {
+  allowing,
+  annotated,
+  CLAUSE as CRUNS_CLAUSE,
+  expectNothingMade,
+  IGNORED,
+  PIDFD,
+} from "../harness/helpers/crun-annotations.ts";
 import { openPidfdReceiver } from "../harness/helpers/pidfd.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
 const NO_PIDFD_SOCKET = { reason: "pressure and --pidfd-socket came with 1.2", before: "1.2" };
+const KEEPS_CGROUP = "leaves the cgroup of a container whose pidfd it can't send";
 
 const CLAUSE = "runc's --pidfd-socket: SCM_RIGHTS";
 
@@ -94,4 +103,29 @@ spec(
     await expectInitAlone(sandbox);
   },
   { runc: { reason: "keeps the state of a container when it can't send the pidfd", from: "1.2" } },
+);
+
+spec(
+  `create, ${PIDFD}: the socket gets a pidfd of init`,
+  CRUNS_CLAUSE,
+  async (sandbox) => {
+    const receiver = await openPidfdReceiver(sandbox);
+    const container = sandbox.shell("sleep 1000", annotated({ [PIDFD]: receiver.socket }));
+    await container.created(allowing(PIDFD));
+    const { pid } = await container.state();
+    expect(await receiver.received()).toEqual({ message: " ", fds: 1, pid });
+    await receiver.signal(9);
+    await container.until("stopped");
+  },
+  { runc: IGNORED },
+);
+
+spec(
+  `create, ${PIDFD}, nobody listens: error that names it, nothing left`,
+  CRUNS_CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.shell("true", annotated({ [PIDFD]: sandbox.path("nobody.sock") }));
+    await expectNothingMade(sandbox, container, `/annotations/${PIDFD}: `, allowing(PIDFD));
+  },
+  { crun: KEEPS_CGROUP, runc: IGNORED },
 );
