@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { expect } from "vitest";
 import {
   ANNOTATION,
+  NO_PEER,
   ONE_DIRECTORY,
   POINTER,
   runningProbe,
@@ -13,7 +14,6 @@ import { expectRefusal } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "promise: docs/landlock.md";
-const NO_PEER = { both: "takes no Landlock rules" };
 
 spec(
   "start with Landlock rules that do not let the program be executed: error that asks for the rights",

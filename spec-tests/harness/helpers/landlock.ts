@@ -7,6 +7,7 @@ import { addProgram } from "./c-program.ts";
 
 export const ANNOTATION = "run.runts.landlock";
 export const POINTER = `/annotations/${ANNOTATION}`;
+export const NO_PEER = { both: "takes no Landlock rules" };
 
 const SOURCE = readFileSync(join(import.meta.dirname, "landlock-probe.c"), "utf8");
 
