@@ -15,7 +15,7 @@ const ALL = process.env.FAULTS === "all";
 /** Walks in parallel: as many as the cores that these tests use. */
 const LANES = 2;
 /** Every n-th operation gets the fault. A stall is the rarest, since the runtime waits for the stalled stub. */
-const STRIDES = { "kill-stub": 8, "kill-runtime": 8, stall: 64 } as const;
+const STRIDES = { "kill-stub": 16, "kill-runtime": 16, stall: 64 } as const;
 const EIO = 5;
 /** Writing an image takes some seconds on a busy machine. */
 const START_TIMEOUT_MS = 60_000;
