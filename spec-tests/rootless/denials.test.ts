@@ -333,6 +333,7 @@ spec(
     expect(stdout).toMatch(/ missing +new sysfs +refused in a new user namespace: .*\/sys\/kernel\/mm\n/);
     sandbox.wrapper = [];
   },
+  { crun: "binds the host's sysfs where a new one is refused" },
 );
 
 spec(

@@ -101,7 +101,6 @@ spec(
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(await terminal.output()).toBe("changed\r\n");
   },
-  NO_PEER,
 );
 
 spec(
