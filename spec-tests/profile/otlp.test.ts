@@ -54,6 +54,7 @@ function attributes(found: unknown): Record<string, unknown> {
 
 /** Reads a file that `--profile-format otlp` has written. */
 function readSpans(file: string): Exported {
+  expect(existsSync(file)).toBe(true);
   const lines = readFileSync(file, "utf8").split("\n");
   expect(lines).toHaveLength(2);
   const [resourceSpans = {}] = list(asObject(JSON.parse(lines[0] ?? "")).resourceSpans);
