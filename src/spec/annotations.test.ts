@@ -53,7 +53,7 @@ describe("annotationProblems", () => {
     expect(annotationProblems(config, [])).toEqual([]);
   });
 
-  test("takes an empty cgroup for none", () => {
+  test("accepts an empty cgroup", () => {
     expect(annotationProblems(annotated({ [SUBGROUP]: "" }), [])).toEqual([]);
   });
 

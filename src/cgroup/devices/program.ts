@@ -47,12 +47,11 @@ const ACCESS = 3;
 const MAJOR = 4;
 const MINOR = 5;
 const CONTEXT = 1;
-const [TYPE_CONTEXT, MAJOR_CONTEXT, MINOR_CONTEXT, ACCESS_TYPE] = [
-  registers(TYPE, CONTEXT),
-  registers(MAJOR, CONTEXT),
-  registers(MINOR, CONTEXT),
-  registers(ACCESS, TYPE),
-];
+// Two registers of an instruction: the destination and the source.
+const TYPE_CONTEXT = registers(TYPE, CONTEXT);
+const MAJOR_CONTEXT = registers(MAJOR, CONTEXT);
+const MINOR_CONTEXT = registers(MINOR, CONTEXT);
+const ACCESS_TYPE = registers(ACCESS, TYPE);
 
 const LONGEST_ENTRY = 7;
 /** Jump offsets are signed 16-bit numbers, and one jump skips all entries of a type. */

@@ -125,9 +125,7 @@ export class ContainerCgroup {
   /** The cgroup that a cgroup mount shows. A rootless container never sees the caller's own, which its user may write to (CVE-2023-25809). */
   visibleCgroup(): string | undefined {
     return (
-      this.#scope?.ofInit ??
-      this.directory ??
-      (this.#context.noCgroup === true && !this.#rootless ? callerCgroup() : undefined)
+      this.ofContainer ?? (this.#context.noCgroup === true && !this.#rootless ? callerCgroup() : undefined)
     );
   }
 
